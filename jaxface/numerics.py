@@ -1,0 +1,30 @@
+"""Delicate numerics in one drawer, each with its reason. Arrays of any shape; float32 in, float32 out."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def sum_squares(x: Float[Array, "..."]) -> Float[Array, ""]:
+    """Sum of squares over all entries; sums, not means, keep gradients far above Adam's epsilon."""
+    return jnp.sum(x * x)
+
+
+def smooth_abs(x: Float[Array, "*shape"], *, eta: float = 1e-6) -> Float[Array, "*shape"]:
+    """sqrt(x^2 + eta^2) - eta: zero value and zero gradient at 0, where the gradient of |x| is arbitrary."""
+    return jnp.sqrt(x * x + eta * eta) - eta
+
+
+def safe_norm(x: Float[Array, "... n"], *, eps: float = 1e-12) -> Float[Array, "..."]:
+    """Euclidean norm over the last axis; clamped before the root, so that its gradient at 0 is 0, not NaN."""
+    return jnp.sqrt(jnp.maximum(jnp.sum(x * x, axis=-1), eps))
+
+
+def normalise(x: Float[Array, "... n"], *, eps: float = 1e-12) -> Float[Array, "... n"]:
+    """Unit vectors along the last axis; a zero vector stays zero."""
+    return x / safe_norm(x, eps=eps)[..., None]
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Matrix product in full float32; accelerators may otherwise round the factors to TF32 or bfloat16."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

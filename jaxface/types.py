@@ -1,0 +1,218 @@
+"""Records that cross a door between stages; axes and units are stated here, once.
+
+Frames
+  object   right-handed, millimetres: +x the subject's left, +y up, +z out of the face.
+  camera   right-handed, millimetres: +x image right, +y image up, +z toward the viewer.
+  image    pixels: x right, y down, height toward the viewer; pixel centres at integer coordinates.
+Normals named `normals_image` live in the image frame: n is proportional to (-dh/dx, -dh/dy, 1).
+Colours are RGB in [0, 1]. Angles are radians.
+"""
+
+import dataclasses
+import enum
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+NUM_LANDMARKS = 478  # MediaPipe face mesh: 468 surface points, then 2 x 5 iris points.
+
+
+class Region(enum.IntEnum):
+    """Semantic label of a vertex or a landmark; left and right are not told apart."""
+
+    SKIN = 0
+    EYEBROW = 1
+    MOUTH = 2  # lips
+    NOSE = 3
+    EYE = 4  # lids
+    EYE_OPENING = 5  # the eyeball's visible part
+    MOUTH_OPENING = 6  # between the lips
+    BORDER = 7  # the outline of the face mask
+
+
+class FaceError(ValueError):
+    """A user's input cannot be used; the message is one sentence that says what to do."""
+
+
+class Camera(NamedTuple):
+    """Intrinsics. `inverse_focal` is 1 / focal length in pixels; 0 means scaled orthographic."""
+
+    inverse_focal: Float[Array, ""]
+    principal_point_px: Float[Array, "2"]
+
+
+class Pose(NamedTuple):
+    """6-DOF head pose, Jin et al. (2021) Sec. 3.2: object frame to image.
+
+    `rotation_vector` turns object axes into camera axes (axis-angle); `translation_px` is where the object's
+    origin appears; `log_scale` is the logarithm of the scale there, in pixels per millimetre.
+    """
+
+    rotation_vector: Float[Array, "3"]
+    translation_px: Float[Array, "2"]
+    log_scale: Float[Array, ""]
+
+
+class Crop(NamedTuple):
+    """A square window: point_crop = (point_image - offset_px) * zoom, both with pixel centres at integers."""
+
+    offset_px: Float[Array, "2"]
+    zoom: Float[Array, ""]
+
+
+class Landmarks(NamedTuple):
+    """Detected points in MediaPipe's 478-point order; a point that is absent has confidence 0.
+
+    `height_px` is the detector's own depth estimate, toward the viewer, up to an unknown offset.
+    """
+
+    points_px: Float[Array, "landmarks 2"]
+    height_px: Float[Array, "landmarks"]
+    confidence: Float[Array, "landmarks"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MorphableModel:
+    """A linear face model, Jin et al. (2021) Eq. 1, in the object frame.
+
+    Coefficients are whitened: identity ~ N(0, 1); expression 0 is neutral and 1 the full named shape for blendshape
+    models (`expression_bounds` (0, 1)), or ~ N(0, 1) for statistical ones (bounds (-3, 3)).
+    `uv_triangles` indexes `uvs` per corner, so that seams need no doubled vertices. v points up, as in OBJ.
+    Landmark l lies at `landmark_barycentrics[l]` of triangle `landmark_triangles[l]`; weight rows that are all
+    zero mark landmarks the model does not have (the irises, say).
+    """
+
+    mean_mm: Float[Array, "vertices 3"]
+    identity_basis_mm: Float[Array, "identity vertices 3"]
+    expression_basis_mm: Float[Array, "expression vertices 3"]
+    triangles: Int[Array, "faces 3"]
+    uvs: Float[Array, "uv_vertices 2"]
+    uv_triangles: Int[Array, "faces 3"]
+    landmark_triangles: Int[Array, "landmarks"]
+    landmark_barycentrics: Float[Array, "landmarks 3"]
+    landmark_regions: Int[Array, "landmarks"]
+    vertex_regions: Int[Array, "vertices"]
+    albedo: Float[Array, "vertices 3"]  # mean texture, the initial albedo of Sec. 3.4
+    name: str = dataclasses.field(metadata={"static": True})
+    licence: str = dataclasses.field(metadata={"static": True})
+    expression_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    expression_bounds: tuple[float, float] = dataclasses.field(metadata={"static": True})
+
+
+class Raster(NamedTuple):
+    """What each pixel sees. `triangle` is -1 where nothing is; `complete` is False if the work list overflowed."""
+
+    triangle: Int[Array, "height width"]
+    barycentrics: Float[Array, "height width 3"]
+    height_px: Float[Array, "height width"]
+    complete: Array
+
+
+class CoarseFit(NamedTuple):
+    """Result of the coarse stage: whitened coefficients, pose, the shape they make, and how well it explains the
+    landmarks (`residual_px`, weighted rms in image pixels); `finite` is False if the solve broke down."""
+
+    identity: Float[Array, "identity"]
+    expression: Float[Array, "expression"]
+    pose: Pose
+    vertices_mm: Float[Array, "vertices 3"]
+    residual_px: Float[Array, ""]
+    finite: Array
+
+
+class MediumFit(NamedTuple):
+    """Result of the medium stage: the deformed mesh in the object frame, the energy before each Adam step, and the
+    weighted rms landmark distance left (image pixels)."""
+
+    vertices_mm: Float[Array, "vertices 3"]
+    energies: Float[Array, "steps"]
+    residual_px: Float[Array, ""]
+    finite: Array
+
+
+class FineMaps(NamedTuple):
+    """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours linear to the
+    input's own scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1]."""
+
+    medium_height_px: Float[Array, "height width"]
+    phase1_height_px: Float[Array, "height width"]
+    height_px: Float[Array, "height width"]
+    normals_image: Float[Array, "height width 3"]
+    albedo: Float[Array, "height width 3"]
+    shading: Float[Array, "height width 3"]
+    specular: Float[Array, "height width"]
+    mask: Float[Array, "height width"]
+    confidence: Float[Array, "height width"]
+    light: Float[Array, "9 3"]
+    depth_energies: Float[Array, "steps"]
+    finite: Array
+
+
+class DetailMesh(NamedTuple):
+    """The medium mesh subdivided and displaced along its normals (object frame, millimetres)."""
+
+    base_mm: Float[Array, "fine_vertices 3"]
+    vertices_mm: Float[Array, "fine_vertices 3"]
+    displacement_mm: Float[Array, "fine_vertices"]
+    normals: Float[Array, "fine_vertices 3"]
+    colours: Float[Array, "fine_vertices 3"]
+
+
+class TextureMaps(NamedTuple):
+    """Maps over the model's UV square; row 0 is v = 1, so that the arrays are pictures as stored."""
+
+    albedo: Float[Array, "height width 3"]
+    displacement_mm: Float[Array, "height width"]
+    normals_tangent: Float[Array, "height width 3"]
+    covered: Float[Array, "height width"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StageReport:
+    """What became of one stage: `status` is "ok", "left out" or "failed"; `reason` is a sentence, or empty."""
+
+    name: str
+    status: str
+    reason: str
+    seconds: float
+    figures: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mesh:
+    """Triangles with UVs per corner, host arrays; `vertices_mm` in the object frame."""
+
+    vertices_mm: np.ndarray
+    triangles: np.ndarray
+    uvs: np.ndarray
+    uv_triangles: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """Everything known about one face after the pipeline (host arrays). Where a stage was left out, its
+    mesh is that of the stage before and `stages` tells why."""
+
+    image: np.ndarray
+    crop_image: np.ndarray
+    crop: Crop
+    camera: Camera
+    landmarks: Landmarks
+    coarse_fit: CoarseFit
+    coarse: Mesh
+    medium: Mesh
+    phase1: Mesh
+    fine: Mesh
+    fine_normals: np.ndarray
+    fine_colours: np.ndarray
+    maps: FineMaps
+    textures: TextureMaps
+    relit: np.ndarray
+    stages: tuple[StageReport, ...]
+    settings: dict[str, object]
+    model_name: str
+    model_licence: str
+    expression_names: tuple[str, ...]

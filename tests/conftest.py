@@ -1,0 +1,24 @@
+"""Strict JAX for the tests only: silent broadcasting and wrong shapes fail here, not at a user's."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "float32")
+
+with install_import_hook("jaxface", "beartype.beartype"):
+    import jaxface  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> pathlib.Path:
+    """Folder of the real reference data; a test that asks for it is skipped where it is missing."""
+    default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("JAXFACE_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"reference data not found at {folder}; set JAXFACE_TEST_DATA")
+    return folder
