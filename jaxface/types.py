@@ -133,6 +133,21 @@ class MediumFit(NamedTuple):
     finite: Array
 
 
+class FineInputs(NamedTuple):
+    """What the fine stage sees on the square crop.
+
+    `covered` is 1 where the medium mesh is, `prior` in [0, 1] tells where skin may be by geometry alone; `indicators`
+    are soft maps of skin, eyebrow and mouth; `albedo` is the model's mean texture.
+    """
+
+    image: Float[Array, "height width 3"]
+    height_px: Float[Array, "height width"]
+    covered: Float[Array, "height width"]
+    prior: Float[Array, "height width"]
+    indicators: Float[Array, "height width regions"]
+    albedo: Float[Array, "height width 3"]
+
+
 class FineMaps(NamedTuple):
     """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours linear to the
     input's own scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1]."""
@@ -143,7 +158,7 @@ class FineMaps(NamedTuple):
     normals_image: Float[Array, "height width 3"]
     albedo: Float[Array, "height width 3"]
     shading: Float[Array, "height width 3"]
-    specular: Float[Array, "height width"]
+    specular: Float[Array, "height width 3"]
     mask: Float[Array, "height width"]
     confidence: Float[Array, "height width"]
     light: Float[Array, "9 3"]
@@ -194,7 +209,8 @@ class Mesh:
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
     """Everything known about one face after the pipeline (host arrays). Where a stage was left out, its
-    mesh is that of the stage before and `stages` tells why."""
+    mesh is that of the stage before and `stages` tells why. `base_normals` are those of the subdivided medium mesh, for
+    viewers that add the normal map to them; `fine_normals` hold the detail themselves."""
 
     image: np.ndarray
     crop_image: np.ndarray
@@ -207,6 +223,7 @@ class Reconstruction:
     phase1: Mesh
     fine: Mesh
     fine_normals: np.ndarray
+    base_normals: np.ndarray
     fine_colours: np.ndarray
     maps: FineMaps
     textures: TextureMaps

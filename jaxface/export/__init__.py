@@ -1,1 +1,1 @@
-
+"""Writing results: meshes, maps, the overview picture, the report (host side)."""

@@ -1,0 +1,59 @@
+# Everything happens in .venv; a fresh machine needs Python >= 3.11 and nothing else.
+
+VENV := .venv
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3.14 python3; do \
+	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+OUT := out/demo
+RUN := $(VENV)/bin/python
+PYTEST := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(RUN) -m pytest -n 2
+VALIDATOR := node_modules/gltf-validator/package.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint benchmark accuracy clean
+
+help:  ## print this
+	@echo "jaxface: a photo of a face in, a detailed and textured 3D mesh out."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.landmarks  ## reconstruct a public-domain portrait into out/demo (at most 4 minutes)
+	@portrait=$$($(RUN) -c 'import matplotlib; print(matplotlib.get_data_path())')/sample_data/grace_hopper.jpg; \
+	$(VENV)/bin/jaxface reconstruct "$$portrait" --output_dir=$(OUT)
+	@echo "Look at $(OUT)/grace_hopper/overview.png, and open $(OUT)/grace_hopper/mesh.glb in any 3D viewer."
+
+test: $(VENV)/.test  ## the tests, on the CPU (at most 15 minutes on 2 cores)
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.test $(VALIDATOR)  ## the same with the long ones, and Khronos' glTF validator where npm is there
+	$(PYTEST)
+
+lint: $(VENV)/.test  ## check style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+benchmark: $(VENV)/.landmarks  ## seconds and memory per stage
+	$(RUN) experiments/benchmark.py
+
+accuracy: $(VENV)/.landmarks  ## errors on faces whose shape is known
+	$(RUN) experiments/accuracy.py
+
+clean:  ## remove the environment and what the other targets made
+	rm -rf $(VENV) node_modules build out/demo .pytest_cache .ruff_cache .hypothesis
+	find jaxface tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv found: install one (on Debian and Ubuntu" \
+		"also python3-venv), or say make PYTHON=/path/to/python3." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q --disable-pip-version-check --upgrade pip
+
+$(VENV)/.landmarks: $(VENV)/bin/python pyproject.toml
+	$(RUN) -m pip install -q --disable-pip-version-check -e ".[landmarks]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(RUN) -m pip install -q --disable-pip-version-check -e ".[landmarks,test]"
+	@touch $@ $(VENV)/.landmarks
+
+$(VALIDATOR):
+	@if command -v npm >/dev/null; then npm install --no-save --no-package-lock --silent gltf-validator; \
+	else echo "npm not found: the glTF validator's tests will be skipped."; fi

@@ -1,0 +1,32 @@
+"""Where landmarks come from: given points, a file of them, or MediaPipe on the photo (host side)."""
+
+import os
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxface.detection.files import read_landmarks
+from jaxface.detection.mediapipe_mesh import detect_faces
+from jaxface.detection.select import select_face
+from jaxface.types import Landmarks
+
+
+def find_landmarks(
+    image: Float[np.ndarray, "height width 3"],
+    *,
+    source: Landmarks | str | os.PathLike | None = None,
+    face: int | None = None,
+    landmarker_task: str | os.PathLike | None = None,
+) -> tuple[Landmarks, dict[str, float]]:
+    """Landmarks of the face meant, and figures for the report. Raises FaceError where there is none to use.
+
+    `source`: points as they are, a `.npy` or `.pts` file, or None for MediaPipe; `face` counts from 0, the largest.
+    """
+    if isinstance(source, Landmarks):
+        faces = [source]
+    elif source is not None:
+        faces = [read_landmarks(source)]
+    else:
+        faces = detect_faces(image, landmarker_task=landmarker_task)
+    chosen = select_face(faces, index=face, image_shape=image.shape)
+    return chosen, {"faces": float(len(faces)), "confidence": float(np.mean(np.asarray(chosen.confidence)))}

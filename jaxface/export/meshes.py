@@ -1,0 +1,171 @@
+"""Meshes as GLB, OBJ and PLY (host side).
+
+GLB is in metres, OBJ and PLY in millimetres; all keep the object frame's axes (x to the subject's left, y up, z out of
+the face), which are glTF's. Arrays are host arrays; colours RGB in [0, 1]; textures as pictures, row 0 at v = 1.
+`normal_map` holds unit normals in the tangent frame (x along u, y along v, z out) relative to `normals`.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+import trimesh
+from jaxtyping import Float
+
+from jaxface.export.atomic import new_file
+from jaxface.export.pictures import save_picture, to_bytes, to_picture
+from jaxface.export.tangents import vertex_tangents
+from jaxface.types import Mesh
+
+METRES_PER_MM = 0.001
+ROUGHNESS = 0.6  # of skin without make-up or sweat, by eye
+
+
+def write_glb(
+    path: str | os.PathLike,
+    mesh: Mesh,
+    *,
+    normals: Float[np.ndarray, "vertices 3"],
+    albedo_texture: Float[np.ndarray, "rows columns 3"],
+    normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
+) -> None:
+    """One glTF 2.0 file with everything inside: geometry in metres, UVs, a PBR material with its textures."""
+    vertex, uv_vertex, triangles = split_seams(mesh)
+    vertices, uvs, normals = mesh.vertices_mm[vertex] * METRES_PER_MM, mesh.uvs[uv_vertex], unit_rows(normals)[vertex]
+    material = trimesh.visual.material.PBRMaterial(
+        name="face",
+        baseColorTexture=to_picture(albedo_texture),
+        normalTexture=None if normal_map is None else to_picture(0.5 + 0.5 * normal_map),
+        metallicFactor=0.0,
+        roughnessFactor=ROUGHNESS,
+    )
+    tangents = vertex_tangents(vertices, triangles, uvs=uvs, normals=normals)
+    solid = trimesh.Trimesh(
+        vertices=vertices,
+        faces=triangles,
+        vertex_normals=normals,
+        vertex_attributes={} if normal_map is None else {"_TANGENT": tangents},
+        visual=trimesh.visual.TextureVisuals(uv=uvs, material=material),
+        process=False,
+    )
+    scene = trimesh.Scene(geometry={"face": solid})
+    with new_file(path) as fresh:
+        fresh.write_bytes(scene.export(file_type="glb", include_normals=True, tree_postprocessor=_finish_tree))
+
+
+def write_obj(
+    path: str | os.PathLike,
+    mesh: Mesh,
+    *,
+    normals: Float[np.ndarray, "vertices 3"],
+    albedo_texture: Float[np.ndarray, "rows columns 3"],
+    normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
+) -> None:
+    """`path` (.obj, in millimetres) and beside it the .mtl, the .png and, where given, `_normals.png`."""
+    path = pathlib.Path(path)
+    stem = path.with_suffix("")
+    material, texture = path.with_suffix(".mtl"), path.with_suffix(".png")
+    bumps = stem.with_name(f"{stem.name}_normals.png")
+    _write_picture(texture, albedo_texture)
+    if normal_map is not None:
+        _write_picture(bumps, 0.5 + 0.5 * normal_map)
+    with new_file(material) as fresh:
+        fresh.write_text(_material(texture.name, None if normal_map is None else bumps.name))
+    with new_file(path) as fresh:
+        fresh.write_text(_obj(mesh, unit_rows(normals), material.name))
+
+
+def write_ply(
+    path: str | os.PathLike,
+    mesh: Mesh,
+    *,
+    normals: Float[np.ndarray, "vertices 3"] | None = None,
+    colours: Float[np.ndarray, "vertices 3"] | None = None,
+) -> None:
+    """Binary little-endian PLY in millimetres, with normals and 8-bit colours where given."""
+    columns = [("x y z", "float", "<f4", mesh.vertices_mm)]
+    if normals is not None:
+        columns.append(("nx ny nz", "float", "<f4", unit_rows(normals)))
+    if colours is not None:
+        columns.append(("red green blue", "uchar", "u1", to_bytes(colours)))
+    fields = [(name, kind) for names, _, kind, _ in columns for name in names.split()]
+    vertices = np.empty(len(mesh.vertices_mm), np.dtype(fields))
+    for names, _, _, values in columns:
+        for axis, name in enumerate(names.split()):
+            vertices[name] = values[:, axis]
+    faces = np.empty(len(mesh.triangles), np.dtype([("count", "u1"), ("corners", "<i4", (3,))]))
+    faces["count"], faces["corners"] = 3, mesh.triangles
+    properties = [f"property {word} {name}" for names, word, _, _ in columns for name in names.split()]
+    with new_file(path) as fresh:
+        fresh.write_bytes(_ply_header(vertices, faces, properties) + vertices.tobytes() + faces.tobytes())
+
+
+def split_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vertex, uv_vertex, triangles) with one row a distinct pair, as formats with one index a corner need."""
+    pairs = mesh.triangles.astype(np.int64) * len(mesh.uvs) + mesh.uv_triangles
+    distinct, corners = np.unique(pairs, return_inverse=True)
+    return distinct // len(mesh.uvs), distinct % len(mesh.uvs), corners.reshape(-1, 3)
+
+
+def unit_rows(vectors: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "vertices 3"]:
+    """Rows of length 1; a row without a direction becomes +z, since viewers choke on zero normals."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    usable = np.isfinite(lengths) & (lengths > 1e-8)
+    up = np.array([[0.0, 0.0, 1.0]], np.float32)
+    return np.where(usable, vectors / np.where(usable, lengths, 1.0), up).astype(np.float32)
+
+
+def _finish_tree(tree: dict) -> None:
+    """What trimesh leaves out of a glTF tree: the standard name of tangents, and what each buffer view is for."""
+    array_buffer, element_array_buffer = 34962, 34963  # glTF 2.0, bufferView.target
+    primitive = tree["meshes"][0]["primitives"][0]
+    attributes = primitive["attributes"]
+    if "_TANGENT" in attributes:
+        attributes["TANGENT"] = attributes.pop("_TANGENT")
+    for accessor in attributes.values():
+        tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = array_buffer
+    tree["bufferViews"][tree["accessors"][primitive["indices"]]["bufferView"]]["target"] = element_array_buffer
+
+
+def _write_picture(path: pathlib.Path, values: np.ndarray) -> None:
+    with new_file(path) as fresh:
+        save_picture(fresh, to_picture(values))
+
+
+def _material(texture: str, bumps: str | None) -> str:
+    lines = ["newmtl face", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1", f"map_Kd {texture}"]
+    lines += [] if bumps is None else [f"norm {bumps}"]
+    return "\n".join(lines) + "\n"
+
+
+def _obj(mesh: Mesh, normals: np.ndarray, material: str) -> str:
+    corners = np.stack([mesh.triangles, mesh.uv_triangles, mesh.triangles], axis=-1) + 1
+    return "".join(
+        [
+            "# unit: millimetre; x to the subject's left, y up, z out of the face\n",
+            f"mtllib {material}\n",
+            _rows("v %.5f %.5f %.5f\n", mesh.vertices_mm),
+            _rows("vt %.6f %.6f\n", mesh.uvs),
+            _rows("vn %.5f %.5f %.5f\n", normals),
+            "usemtl face\n",
+            _rows("f %d/%d/%d %d/%d/%d %d/%d/%d\n", corners.reshape(-1, 9)),
+        ]
+    )
+
+
+def _rows(template: str, values: np.ndarray) -> str:
+    return (template * len(values)) % tuple(values.ravel().tolist())
+
+
+def _ply_header(vertices: np.ndarray, faces: np.ndarray, properties: list[str]) -> bytes:
+    lines = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment unit: millimetre; x to the subject's left, y up, z out of the face",
+        f"element vertex {len(vertices)}",
+        *properties,
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
+    return ("\n".join(lines) + "\n").encode("ascii")

@@ -1,0 +1,87 @@
+"""Regions of the face on the image grid: soft indicators, mean colours in albedo units, and the skin mask."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxface.imaging.filters import gaussian_blur, luminance, masked_blur
+from jaxface.numerics import matmul
+
+# A residual this many robust deviations from the prediction is hair, glasses, shadow or shine, not skin.
+OUTLIER_DEVIATIONS = 3.0
+# Floor of that deviation: log-luminance and chromaticity spread of clean skin under a fitted light.
+LUMINANCE_SPREAD = 0.10
+CHROMA_SPREAD = 0.02
+
+
+def mean_albedo(
+    image: Float[Array, "height width 3"],
+    shading: Float[Array, "height width 3"],
+    indicators: Float[Array, "height width regions"],
+    *,
+    confidence: Float[Array, "height width"],
+) -> Float[Array, "height width 3"]:
+    """gamma_avg of Jin et al. (2021) Eq. 6: each region's mean colour over its mean shading, blended softly.
+
+    Departs from print: the paper's mean skin colour is divided by the mean shading, so that it is an albedo.
+    """
+    flat = (indicators * confidence[..., None]).reshape(-1, indicators.shape[-1])
+    colours = matmul(flat.T, image.reshape(-1, 3)) + 1e-6
+    shades = matmul(flat.T, shading.reshape(-1, 3)) + 1e-6
+    per_region = jnp.clip(colours / jnp.maximum(shades, 1e-6), 0.01, 4.0)
+    share = indicators / jnp.maximum(jnp.sum(indicators, axis=-1, keepdims=True), 1e-6)
+    return matmul(share, per_region)
+
+
+def soften(indicators: Float[Array, "height width regions"], *, sigma: float) -> Float[Array, "height width regions"]:
+    """Region indicators with borders blurred over `sigma` pixels, or they stay visible in the albedo."""
+    return gaussian_blur(indicators, sigma=sigma)
+
+
+def low_frequency_ratio(
+    image: Float[Array, "height width 3"],
+    diffuse: Float[Array, "height width 3"],
+    *,
+    mask: Float[Array, "height width"],
+    sigma: float,
+) -> Float[Array, "height width 1"]:
+    """blur(I) / blur(gamma S): what the light cannot reach over `sigma` pixels, to be folded into the albedo.
+
+    Grey, so that colour stays with the regions. Without it a poor medium shape grows wedge-shaped ridges.
+    """
+    ratio = masked_blur(luminance(image), mask, sigma=sigma) / jnp.maximum(
+        masked_blur(luminance(diffuse), mask, sigma=sigma), 1e-3
+    )
+    return jnp.where(mask > 0, jnp.clip(ratio, 0.3, 3.0), 1.0)[..., None]
+
+
+def _masked_spread(values: Array, mask: Array) -> tuple[Array, Array]:
+    """Median and 1.4826 MAD of the values where the mask exceeds one half."""
+    kept = jnp.where(mask > 0.5, values, jnp.nan)
+    centre = jnp.nan_to_num(jnp.nanmedian(kept))
+    return centre, 1.4826 * jnp.nan_to_num(jnp.nanmedian(jnp.abs(kept - centre)))
+
+
+def _inlier(values: Array, mask: Array, floor: float) -> Array:
+    """1 near the median, falling smoothly to 0 past OUTLIER_DEVIATIONS robust deviations."""
+    centre, spread = _masked_spread(values, mask)
+    distance = jnp.abs(values - centre) / (OUTLIER_DEVIATIONS * jnp.maximum(spread, floor))
+    return jnp.clip(2.0 - distance, 0.0, 1.0)
+
+
+def skin_confidence(
+    image: Float[Array, "height width 3"],
+    predicted: Float[Array, "height width 3"],
+    *,
+    mask: Float[Array, "height width"],
+    sigma: float,
+) -> Float[Array, "height width"]:
+    """How far each pixel looks like the lit skin that the model predicts: hair, glasses and nostrils fall to 0.
+
+    Compares log-luminance and chromaticity, both smoothed over `sigma` pixels so that pores and wrinkles survive.
+    """
+    seen, expected = (gaussian_blur(x, sigma=sigma) + 0.02 for x in (image, jnp.maximum(predicted, 0.0)))
+    brightness = _inlier(jnp.log(luminance(seen)) - jnp.log(luminance(expected)), mask, LUMINANCE_SPREAD)
+    chroma = jnp.linalg.norm(
+        seen / jnp.sum(seen, axis=-1, keepdims=True) - expected / jnp.sum(expected, axis=-1, keepdims=True), axis=-1
+    )
+    return mask * brightness * _inlier(chroma, mask, CHROMA_SPREAD)

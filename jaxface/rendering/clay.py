@@ -1,0 +1,54 @@
+"""Pictures of a surface: neutral clay under a fixed light, and a photo's albedo under a new light."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxface.geometry.normals import vertex_normals
+from jaxface.numerics import normalise
+from jaxface.rendering.camera import project
+from jaxface.rendering.raster import interpolate, rasterise
+from jaxface.types import Camera, Pose
+
+# Directions to the lights in the image frame (x right, y down, z to the viewer), with their strengths.
+_KEY, _FILL = ((-0.55, -0.55, 0.63), 0.72), ((0.75, -0.05, 0.65), 0.28)
+_AMBIENT, _CLAY = 0.12, (0.82, 0.80, 0.78)
+
+
+def lambert(normals_image: Float[Array, "height width 3"]) -> Float[Array, "height width"]:
+    """Grey shading of a key light from the upper left, a weak fill from the right, and a little ambient light."""
+    shade = jnp.full(normals_image.shape[:-1], _AMBIENT)
+    for direction, strength in (_KEY, _FILL):
+        unit = normalise(jnp.asarray(direction))
+        shade = shade + strength * jnp.maximum(jnp.tensordot(normals_image, unit, axes=1), 0.0)
+    return shade
+
+
+def render_clay(
+    vertices_mm: Float[Array, "vertices 3"],
+    triangles: Int[Array, "faces 3"],
+    pose: Pose,
+    *,
+    camera: Camera,
+    size: int,
+) -> Float[Array, "{size} {size} 3"]:
+    """A smooth-shaded picture of a mesh on white, seen by `camera`; colours in [0, 1]."""
+    vertices_px = project(vertices_mm, pose, camera=camera)
+    raster = rasterise(vertices_px, triangles, height=size, width=size)
+    # In the image frame y points down, so that outward normals come out negated.
+    normals = interpolate(raster, -vertex_normals(vertices_px, triangles), triangles)
+    shade = lambert(normalise(normals))[..., None] * jnp.asarray(_CLAY)[None, None, :]
+    return jnp.where((raster.triangle >= 0)[..., None], jnp.clip(shade, 0.0, 1.0), 1.0)
+
+
+def relight(
+    albedo: Float[Array, "height width 3"],
+    normals_image: Float[Array, "height width 3"],
+    mask: Float[Array, "height width"],
+    *,
+    background: Float[Array, "height width 3"],
+) -> Float[Array, "height width 3"]:
+    """The face under `lambert`'s light, blended into a background by the mask; as bright as the background's face."""
+    lit = albedo * lambert(normals_image)[..., None]
+    weight = mask[..., None]
+    gain = jnp.sum(background * weight) / jnp.maximum(jnp.sum(lit * weight), 1e-6)
+    return jnp.clip(weight * gain * lit + (1.0 - weight) * background, 0.0, 1.0)

@@ -1,0 +1,298 @@
+"""Detail onto the mesh: the change of the refined height map becomes displacement along the medium normals.
+
+One definition holds for all outputs. The fine mesh is base + d n, with base and n the subdivided medium mesh and its
+smooth normals and d the displacement at its vertices; the displacement map is d, interpolated, and the normal map the
+fine mesh's normals in the tangent frame of base and n. So base with either map, or the fine mesh, are the same surface.
+A fine mesh that is shown with the normal map must carry the base's normals, or the detail is counted twice.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.spatial
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxface.geometry.normals import vertex_normals
+from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.imaging.filters import gaussian_blur
+from jaxface.morphable.pose import rotation_matrix
+from jaxface.numerics import matmul, normalise
+from jaxface.rendering.camera import project
+from jaxface.rendering.raster import interpolate, rasterise
+from jaxface.types import Camera, DetailMesh, FineMaps, MorphableModel, Pose, Raster, TextureMaps
+
+LARGEST_MM = 3.0  # displacement saturates here; folds of skin are below 1 mm
+FACING = (0.2, 0.5)  # cosine to the viewer between which detail fades in
+BEHIND_MM = (0.7, 1.5)  # depth behind the seen surface over which it fades out
+RIM_PX = 2  # distance to such a surface's rim that is given up
+SOFT_EDGE = 0.015  # of the crop's side: blur of the confidence, so that detail ends softly inside of its edge
+CONFIDENT = (0.5, 0.85)  # of the blurred confidence, which is 0.5 on a straight edge
+COLOURED = (0.7, 0.98)  # likewise of the blurred mask, for colours: stays off the background
+LEAST_COSINE = 0.2  # between a triangle's normal before and after
+SHRINKING_ROUNDS = 16
+
+
+class DetailTemplate(NamedTuple):
+    """What depends on the model's topology and UVs only.
+
+    `uvs` and `uv_triangles` belong to the fine mesh, corner by corner with `subdivision.triangles`. `texture_vertices`
+    and `texture_uvs` are both triangle lists again, wound to face the viewer of the UV square that `raster` shows.
+    """
+
+    subdivision: Subdivision
+    uvs: Float[Array, "uv_vertices 2"]
+    uv_triangles: Int[Array, "fine_faces 3"]
+    uv_triangles: Int[Array, "fine_faces 3"]
+    texture_vertices: Int[Array, "fine_faces 3"]
+    texture_uvs: Int[Array, "fine_faces 3"]
+    raster: Raster
+    mirrors: Bool[Array, ""]
+
+
+def prepare(model: MorphableModel, *, levels: int = 2, texture_size: int = 1024) -> DetailTemplate:
+    """Subdivides the topology and draws its UVs (host; once per model: keep the result)."""
+    subdivision = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=levels)
+    # UVs have their own topology along seams; both subdivisions list their triangles in the same order.
+    of_uvs = loop_subdivision(model.uv_triangles, num_vertices=model.uvs.shape[0], levels=levels)
+    uvs = subdivide(model.uvs, subdivision=of_uvs)
+    corners = np.asarray(uvs)[np.asarray(of_uvs.triangles)]
+    (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+    order = np.where((ax * by < ay * bx)[:, None], [[0, 2, 1]], [[0, 1, 2]])
+    texture_uvs = jnp.asarray(np.take_along_axis(np.asarray(of_uvs.triangles), order, axis=1))
+    texture_vertices = jnp.asarray(np.take_along_axis(np.asarray(subdivision.triangles), order, axis=1))
+    flat = jnp.stack([uvs[:, 0] * texture_size, (1.0 - uvs[:, 1]) * texture_size, 0.0 * uvs[:, 0]], axis=1) - 0.5
+    raster = jax.jit(rasterise, static_argnames=("height", "width"))(
+        flat, texture_uvs, height=texture_size, width=texture_size
+    )
+    return DetailTemplate(
+        subdivision, uvs, of_uvs.triangles, texture_vertices, texture_uvs, raster, jnp.asarray(_mirrors(model))
+    )
+
+
+def run(
+    medium_mm: Float[Array, "vertices 3"],
+    maps: FineMaps,
+    pose_crop: Pose,
+    camera_crop: Camera,
+    *,
+    model: MorphableModel,
+    template: DetailTemplate,
+) -> DetailMesh:
+    """Puts the change of the height map (crop pixels) onto the subdivided medium mesh (object frame, mm).
+
+    Where the surface is hidden, turned away, masked or uncertain the mesh stays medium. No triangle turns over.
+    """
+    triangles = template.subdivision.triangles
+    base_mm = subdivide(medium_mm, subdivision=template.subdivision)
+    base_normals = vertex_normals(base_mm, triangles)
+    wanted_mm = _displacement_mm(base_mm, base_normals, maps, pose_crop, camera_crop)
+    displacement_mm = _shrink_flips(base_mm, base_normals, wanted_mm, triangles)
+    vertices_mm = base_mm + displacement_mm[:, None] * base_normals
+    places, seen = _seen(base_mm, base_normals, vertices_mm, maps, pose_crop, camera_crop)
+    filling = _model_colours(places, seen, maps, model, template)
+    colours = filling + seen[:, None] * (_sample(maps.albedo, places) - filling)
+    return DetailMesh(base_mm, vertices_mm, displacement_mm, vertex_normals(vertices_mm, triangles), colours)
+
+
+def bake(
+    detail: DetailMesh,
+    maps: FineMaps,
+    pose_crop: Pose,
+    camera_crop: Camera,
+    *,
+    model: MorphableModel,
+    template: DetailTemplate,
+) -> TextureMaps:
+    """Texture, displacement (mm) and normal map over the UV square; see the module's head for how they agree.
+
+    The texture is the albedo where the photo shows the surface, elsewhere its mirror image where that is seen and the
+    model's colours where not, shifted to meet what is seen without a step. All maps run on past the UV border.
+    """
+    vertices, raster = template.texture_vertices, template.raster
+    covered = jnp.where(raster.triangle >= 0, 1.0, 0.0)
+    base_normals = vertex_normals(detail.base_mm, template.subdivision.triangles)
+    places, seen = _seen(detail.base_mm, base_normals, detail.vertices_mm, maps, pose_crop, camera_crop)
+    filling = _model_colours(places, seen, maps, model, template)
+    on_vertices = jnp.concatenate([places, seen[:, None], detail.displacement_mm[:, None], filling], axis=1)
+    texels = interpolate(raster, on_vertices, vertices)
+    photo = _sample(maps.albedo, texels[..., :2].reshape(-1, 2)).reshape(*covered.shape, 3)
+    normals = _tangent_normals(detail, base_normals, template)
+    spread = _spread(jnp.concatenate([texels[..., 3:], normals], axis=-1), covered)
+    albedo = _complete_texture(photo, texels[..., 2], spread[..., 1:4], template.mirrors)
+    return TextureMaps(jnp.clip(albedo, 0.0, None), spread[..., 0], normalise(spread[..., 4:]), covered)
+
+
+def _displacement_mm(
+    base_mm, base_normals, maps: FineMaps, pose: Pose, camera: Camera
+) -> Float[Array, "fine_vertices"]:
+    """Displacement along the normals that lifts the surface to the refined height, faded and bounded.
+
+    A shift d along n lifts the surface, seen at one pixel, by d / (n . ray) where ray_z = 1. The change is read where
+    the displaced vertex appears, hence the few rounds.
+    """
+    change_mm = (maps.height_px - maps.medium_height_px) * jnp.exp(-pose.log_scale)
+    image = project(base_mm, pose, camera=camera)
+    along_ray = _along_ray(base_normals, image, pose, camera)
+    fade = _visible(image, along_ray, maps, pose) * _trusted(image, maps)
+
+    def approach(_, displacement_mm):
+        moved_mm = base_mm + displacement_mm[:, None] * base_normals
+        places = project(moved_mm, pose, camera=camera)[:, :2]
+        raw = _sample(change_mm[..., None], places)[:, 0] * along_ray
+        return fade * LARGEST_MM * jnp.tanh(raw / LARGEST_MM)
+
+    return jax.lax.fori_loop(0, 4, approach, jnp.zeros_like(fade))
+
+
+def _along_ray(normals, image, pose: Pose, camera: Camera) -> Float[Array, "fine_vertices"]:
+    """n . ray in the camera frame; the ray through a vertex is its line of sight, scaled to z = 1."""
+    offset = (image[:, :2] - camera.principal_point_px[None, :]) * camera.inverse_focal
+    rays = jnp.stack([-offset[:, 0], offset[:, 1], jnp.ones_like(offset[:, 0])], axis=1)
+    return jnp.sum(matmul(normals, rotation_matrix(pose.rotation_vector).T) * rays, axis=1)
+
+
+def _visible(image, along_ray, maps: FineMaps, pose: Pose) -> Float[Array, "fine_vertices"]:
+    """1 for vertices that face the viewer with nothing before them, inside the crop; soft."""
+    height, width = maps.mask.shape
+    window = (2 * RIM_PX + 1, 2 * RIM_PX + 1)
+    nearest_px = jax.lax.reduce_window(maps.medium_height_px, -jnp.inf, jax.lax.max, window, (1, 1), "SAME")
+    # A rim in front makes the pixels beside it unsafe; the surface's own slope must not look like one.
+    slope = jnp.sqrt(1.0 / jnp.clip(along_ray, FACING[0], 1.0) ** 2 - 1.0)
+    own_rise_px = (RIM_PX + 1.0) * jnp.sqrt(2.0) * slope
+    behind_mm = (_sample(nearest_px[..., None], image[:, :2])[:, 0] - image[:, 2] - own_rise_px) * jnp.exp(
+        -pose.log_scale
+    )
+    inside = (image[:, 0] >= 0) & (image[:, 0] <= width - 1) & (image[:, 1] >= 0) & (image[:, 1] <= height - 1)
+    return jnp.where(inside, _smoothstep(along_ray, FACING) * (1.0 - _smoothstep(behind_mm, BEHIND_MM)), 0.0)
+
+
+def _trusted(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
+    """The confidence, softened so that it reaches 0 at its edge and not beyond."""
+    soft = gaussian_blur(maps.confidence * maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
+    return _smoothstep(_sample(soft[..., None], image[:, :2])[:, 0], CONFIDENT)
+
+
+def _shrink_flips(base_mm, normals, displacement_mm, triangles) -> Float[Array, "fine_vertices"]:
+    """Halves the displacement around triangles that would tilt too far, until none does."""
+    before = _face_normals(base_mm, triangles)
+    lengths = jnp.linalg.norm(before, axis=1)
+
+    def too_far(displacement_mm):
+        after = _face_normals(base_mm + displacement_mm[:, None] * normals, triangles)
+        return jnp.sum(before * after, axis=1) < LEAST_COSINE * lengths * jnp.linalg.norm(after, axis=1)
+
+    def shrink(state):
+        displacement_mm, bad, rounds = state
+        factor = jnp.repeat(jnp.where(bad, 0.5, 1.0), 3)
+        displacement_mm = displacement_mm * jnp.ones_like(displacement_mm).at[triangles.reshape(-1)].min(factor)
+        return displacement_mm, too_far(displacement_mm), rounds + 1
+
+    start = displacement_mm, too_far(displacement_mm), jnp.int32(0)
+    shrunk, bad, _ = jax.lax.while_loop(lambda s: jnp.any(s[1]) & (s[2] < SHRINKING_ROUNDS), shrink, start)
+    return jnp.where(jnp.any(bad), 0.0, shrunk)
+
+
+def _face_normals(vertices, triangles) -> Float[Array, "fine_faces 3"]:
+    corners = vertices[triangles]
+    return jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def _seen(base_mm, base_normals, vertices_mm, maps: FineMaps, pose: Pose, camera: Camera):
+    """Where the fine vertices appear, and how far the photo shows their colour."""
+    image = project(base_mm, pose, camera=camera)
+    seen = _visible(image, _along_ray(base_normals, image, pose, camera), maps, pose)
+    places = project(vertices_mm, pose, camera=camera)[:, :2]
+    soft = gaussian_blur(maps.mask, sigma=0.5 * SOFT_EDGE * maps.mask.shape[0])
+    return places, seen * _smoothstep(_sample(soft[..., None], places)[:, 0], COLOURED)
+
+
+def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template: DetailTemplate):
+    """The model's texture, each channel brought to the level of what is seen of it."""
+    colours = subdivide(model.albedo, subdivision=template.subdivision)
+    weight = (seen * _sample(maps.confidence[..., None], places)[:, 0] + 1e-6)[:, None]
+    photo = jnp.sum(weight * jnp.where(weight > 1e-5, _sample(maps.albedo, places), colours), axis=0)
+    return colours * (photo / jnp.maximum(jnp.sum(weight * colours, axis=0), 1e-9))[None, :]
+
+
+def _complete_texture(photo, seen, filling, mirrors) -> Float[Array, "height width 3"]:
+    """Seen texels as they are; the rest from the mirrored side, else `filling`, shifted smoothly to meet the seen."""
+    mirrored = jnp.where(mirrors, seen[:, ::-1], 0.0)[..., None]
+    filling = filling + mirrored * (photo[:, ::-1] - filling)
+    filling = filling + _pull_push(photo - filling, seen)
+    return photo * seen[..., None] + filling * (1.0 - seen[..., None])
+
+
+def _tangent_normals(detail: DetailMesh, base_normals, template: DetailTemplate) -> Float[Array, "height width 3"]:
+    """Normals of the fine mesh in the base's tangent frame: x along u, y along v (up), z out."""
+    along_u, along_v = _uv_directions(detail.base_mm, template)
+    directions = interpolate(template.raster, jnp.concatenate([along_u, along_v], axis=1), template.texture_uvs)
+    both = jnp.concatenate([base_normals, detail.normals], axis=1)
+    both = interpolate(template.raster, both, template.texture_vertices)
+    out, fine = normalise(both[..., :3], eps=1e-20), both[..., 3:]
+    along_u, along_v = jnp.split(directions, 2, axis=-1)
+    tangent = normalise(along_u - jnp.sum(along_u * out, axis=-1, keepdims=True) * out, eps=1e-20)
+    side = jnp.cross(out, tangent)
+    side = side * jnp.where(jnp.sum(side * along_v, axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    return normalise(jnp.stack([jnp.sum(fine * axis, axis=-1) for axis in (tangent, side, out)], axis=-1))
+
+
+def _uv_directions(base_mm, template: DetailTemplate):
+    """dP/du and dP/dv at the fine UVs, summed over triangles with the weight of their UV area, as unit vectors."""
+    corners, uvs = base_mm[template.texture_vertices], template.uvs[template.texture_uvs]
+    edge_a, edge_b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    step_a, step_b = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
+    along_u = edge_a * step_b[:, 1:] - edge_b * step_a[:, 1:]
+    along_v = edge_b * step_a[:, :1] - edge_a * step_b[:, :1]
+    spread = jnp.repeat(jnp.concatenate([along_u, along_v], axis=1), 3, axis=0)
+    summed = jnp.zeros((template.uvs.shape[0], 6)).at[template.texture_uvs.reshape(-1)].add(spread)
+    return normalise(summed[:, :3], eps=1e-20), normalise(summed[:, 3:], eps=1e-20)
+
+
+def _spread(values: Float[Array, "height width channels"], covered: Float[Array, "height width"]) -> Array:
+    """Covered texels as they are; the others continue them, so that filtering at UV borders finds no edge."""
+    known = covered[..., None]
+    return values * known + _pull_push(values, covered) * (1.0 - known)
+
+
+def _pull_push(values: Float[Array, "height width channels"], weight: Float[Array, "height width"]) -> Array:
+    """Smooth field through the weighted values: averages in ever larger squares, used where finer ones are empty."""
+    height, width = weight.shape
+    if max(height, width) == 1:
+        return values
+    both = jnp.concatenate([values * weight[..., None], weight[..., None]], axis=-1)
+    padded = jnp.pad(both, ((0, height % 2), (0, width % 2), (0, 0)))
+    sums = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1).sum(axis=(1, 3))
+    coarse = sums[..., :-1] / jnp.maximum(sums[..., -1:], 1e-6)
+    coarse = _pull_push(coarse, jnp.minimum(sums[..., -1], 1.0))
+    smooth = _double(_double(coarse, axis=0), axis=1)[:height, :width]
+    return values * weight[..., None] + smooth * (1.0 - weight[..., None])
+
+
+def _double(values: Array, *, axis: int) -> Array:
+    """Twice as many samples along an axis, linear between the old ones (which lie at quarter points)."""
+    ends = [(1, 1) if k == axis else (0, 0) for k in range(values.ndim)]
+    padded, size = jnp.pad(values, ends, mode="edge"), values.shape[axis]
+    before, after = (jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in (0, 2))
+    pairs = jnp.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis=axis + 1)
+    return pairs.reshape(*values.shape[:axis], 2 * size, *values.shape[axis + 1 :])
+
+
+def _sample(image: Float[Array, "height width channels"], places: Float[Array, "points 2"]) -> Array:
+    """Bilinear values at (x, y); beyond the border its pixels are repeated."""
+    rows = [places[:, 1], places[:, 0]]
+    read = jax.vmap(lambda channel: jax.scipy.ndimage.map_coordinates(channel, rows, order=1, mode="nearest"))
+    return read(jnp.moveaxis(image, -1, 0)).T
+
+
+def _smoothstep(x: Array, ends: tuple[float, float]) -> Array:
+    t = jnp.clip((x - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def _mirrors(model: MorphableModel) -> bool:
+    """Whether u -> 1 - u takes every UV vertex to another one: left and right then share a texture."""
+    uvs = np.asarray(model.uvs)
+    distances, _ = scipy.spatial.KDTree(uvs).query(uvs * [-1.0, 1.0] + [1.0, 0.0])
+    return bool(distances.max() < 1e-3)

@@ -1,0 +1,80 @@
+"""The folder of one face, and its overview picture."""
+
+import fake_face
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxface.export import bundle, overview, pictures
+
+FILES = {
+    "mesh.glb",
+    "mesh.obj",
+    "mesh.mtl",
+    "mesh.png",
+    "mesh_normals.png",
+    "coarse.ply",
+    "medium.ply",
+    "fine.ply",
+    "maps",
+    "overview.png",
+    "result.json",
+}
+
+
+def test_write_all_leaves_the_listed_files_and_nothing_else(tmp_path):
+    for _ in range(2):
+        bundle.write_all(tmp_path / "face", fake_face.make_reconstruction(), renders=fake_face.make_renders())
+        assert {path.name for path in (tmp_path / "face").iterdir()} == FILES
+        assert [path.name for path in tmp_path.iterdir()] == ["face"]
+
+
+def test_a_failing_writer_leaves_the_old_result(tmp_path, monkeypatch):
+    rec, renders = fake_face.make_reconstruction(), fake_face.make_renders()
+    bundle.write_all(tmp_path / "face", rec, renders=renders)
+    before = (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns
+
+    def full_disk(path, rec):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(bundle, "write_result", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        bundle.write_all(tmp_path / "face", rec, renders=renders)
+    assert (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns == before
+    assert [path.name for path in tmp_path.iterdir()] == ["face"]
+
+
+def test_results_are_the_same_bytes_each_time(tmp_path):
+    for name in ("a", "b"):
+        bundle.write_all(tmp_path / name, fake_face.make_reconstruction(), renders=fake_face.make_renders())
+    for path in sorted((tmp_path / "a").rglob("*.*")):
+        twin = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.is_dir() or path.read_bytes() == twin.read_bytes(), path.name
+
+
+def test_overview_shows_each_panel_in_its_place(tmp_path):
+    rec, renders = fake_face.make_reconstruction(), fake_face.make_renders()
+    overview.write_overview(tmp_path / "o.png", rec, renders=renders)
+    with Image.open(tmp_path / "o.png") as picture:
+        sheet = np.asarray(picture.convert("RGB"))
+    middle = overview.MARGIN + overview.PANEL // 2
+    step_x, step_y = overview.PANEL + overview.GAP, overview.PANEL + overview.TEXT + 2 * overview.GAP
+    for name, column, row in (("coarse", 2, 0), ("medium", 3, 0), ("phase1", 4, 0), ("fine", 0, 1)):
+        expected = pictures.to_bytes(renders[name])[0, 0]
+        np.testing.assert_array_equal(sheet[middle + row * step_y, middle + column * step_x], expected)
+
+
+def test_landmarks_are_drawn_where_they_are():
+    rec = fake_face.make_reconstruction()
+    plain = np.asarray(overview.landmarks_picture(hide_all(rec)), np.float32)
+    drawn = np.asarray(overview.landmarks_picture(rec), np.float32)
+    points = (rec.landmarks.points_px - rec.crop.offset_px[None] + 0.5) * overview.PANEL / rec.crop_image.shape[0]
+    changed = np.abs(drawn - plain).max(axis=-1) > 20
+    y, x = np.nonzero(changed)
+    gaps = np.linalg.norm(np.stack([x, y], axis=-1)[:, None] + 0.5 - points[None], axis=-1).min(axis=1)
+    assert len(y) > 300 and gaps.max() < 3.0
+
+
+def hide_all(rec):
+    hidden = rec.landmarks._replace(confidence=np.zeros(478, np.float32))
+    return fake_face.make_reconstruction(landmarks=hidden)

@@ -1,0 +1,156 @@
+"""Meshes go out and come back the same, as trimesh and Khronos' validator read them."""
+
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+
+import fake_face
+import numpy as np
+import pytest
+import trimesh
+
+from jaxface.export import meshes, pictures
+
+NODE_MODULES = pathlib.Path(__file__).resolve().parents[2] / "node_modules"
+
+
+@pytest.fixture
+def mesh():
+    return fake_face.dome_mesh()
+
+
+@pytest.fixture
+def look(mesh):
+    textures = fake_face.texture_maps()
+    return {
+        "normals": fake_face.dome_normals(mesh),
+        "albedo_texture": textures.albedo,
+        "normal_map": textures.normals_tangent,
+    }
+
+
+def corner_positions(solid: trimesh.Trimesh) -> np.ndarray:
+    return np.asarray(solid.vertices)[np.asarray(solid.faces)]
+
+
+def glb_tree(path) -> dict:
+    data = path.read_bytes()
+    length = struct.unpack("<I", data[12:16])[0]
+    return json.loads(data[20 : 20 + length])
+
+
+def test_split_seams_keeps_every_corner(mesh):
+    vertex, uv_vertex, triangles = meshes.split_seams(mesh)
+    np.testing.assert_array_equal(vertex[triangles], mesh.triangles)
+    np.testing.assert_array_equal(uv_vertex[triangles], mesh.uv_triangles)
+    assert len(vertex) == len(mesh.uvs) > len(mesh.vertices_mm)
+
+
+def test_glb_round_trip(tmp_path, mesh, look):
+    meshes.write_glb(tmp_path / "a.glb", mesh, **look)
+    solid = trimesh.load(tmp_path / "a.glb", process=False).geometry["face"]
+    np.testing.assert_allclose(corner_positions(solid), mesh.vertices_mm[mesh.triangles] / 1000.0, atol=1e-6)
+    uvs = np.asarray(solid.visual.uv)[np.asarray(solid.faces)]
+    np.testing.assert_allclose(uvs, mesh.uvs[mesh.uv_triangles], atol=1e-6)
+    normals = np.asarray(solid.vertex_normals)[np.asarray(solid.faces)]
+    np.testing.assert_allclose(normals, look["normals"][mesh.triangles], atol=1e-5)
+    material = solid.visual.material
+    assert (material.metallicFactor, material.roughnessFactor) == (0.0, meshes.ROUGHNESS)
+    expected = pictures.to_bytes(look["albedo_texture"])
+    np.testing.assert_array_equal(np.asarray(material.baseColorTexture.convert("RGB")), expected)
+
+
+def test_glb_faces_outwards_and_stores_v_downwards(tmp_path, mesh, look):
+    meshes.write_glb(tmp_path / "a.glb", mesh, **look)
+    tree = glb_tree(tmp_path / "a.glb")
+    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
+    top_uv = tree["accessors"][attributes["TEXCOORD_0"]]["min"][1]
+    assert top_uv == pytest.approx(1.0 - mesh.uvs[:, 1].max(), abs=1e-6)
+    assert attributes.keys() == {"POSITION", "NORMAL", "TEXCOORD_0", "TANGENT"}
+    assert {image["mimeType"] for image in tree["images"]} == {"image/png"}
+    solid = trimesh.load(tmp_path / "a.glb", process=False).geometry["face"]
+    assert np.asarray(solid.face_normals)[:, 2].min() > 0.0
+
+
+def validator_messages(path: pathlib.Path) -> dict:
+    """Counts of the Khronos validator; skips where it is not installed."""
+    modules = pathlib.Path(os.environ.get("GLTF_VALIDATOR_MODULES", NODE_MODULES))
+    if shutil.which("node") is None or not (modules / "gltf-validator").is_dir():
+        pytest.skip("needs node and `npm install gltf-validator`; `make test-all` brings it")
+    script = (
+        "const v = require(process.argv[1]); const fs = require('fs');"
+        "v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[2])))"
+        ".then(r => console.log(JSON.stringify(r)), e => { console.error(e); process.exit(1); });"
+    )
+    command = ["node", "-e", script, str(modules / "gltf-validator"), str(path)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_normal_map", [True, False])
+def test_khronos_validator_finds_no_error(tmp_path, mesh, look, with_normal_map):
+    look["normals"][3] = 0.0  # a degenerate normal must not reach the file
+    chosen = look if with_normal_map else look | {"normal_map": None}
+    meshes.write_glb(tmp_path / "a.glb", mesh, **chosen)
+    report = validator_messages(tmp_path / "a.glb")
+    assert report["issues"]["numErrors"] == 0, report["issues"]["messages"]
+    assert report["issues"]["numWarnings"] == 0, report["issues"]["messages"]
+    assert report["issues"]["numHints"] == 0, report["issues"]["messages"]
+    assert report["info"]["totalTriangleCount"] == len(mesh.triangles)
+
+
+@pytest.mark.slow
+def test_validator_would_notice(tmp_path, mesh, look):
+    """The check above can fail: a GLB with a wrong index does."""
+    meshes.write_glb(tmp_path / "a.glb", mesh, **look)
+    data = bytearray((tmp_path / "a.glb").read_bytes())
+    start = 20 + struct.unpack("<I", data[12:16])[0] + 8
+    data[start : start + 4] = struct.pack("<I", 10**6)  # the indices come first
+    (tmp_path / "a.glb").write_bytes(data)
+    assert validator_messages(tmp_path / "a.glb")["issues"]["numErrors"] > 0
+
+
+def test_obj_round_trip_with_its_companions(tmp_path, mesh, look):
+    meshes.write_obj(tmp_path / "mesh.obj", mesh, **look)
+    assert {path.name for path in tmp_path.iterdir()} == {"mesh.obj", "mesh.mtl", "mesh.png", "mesh_normals.png"}
+    text = (tmp_path / "mesh.obj").read_text()
+    assert "millimetre" in text.splitlines()[0] and "mtllib mesh.mtl" in text
+    solid = trimesh.load(tmp_path / "mesh.obj", process=False)
+    np.testing.assert_allclose(corner_positions(solid), mesh.vertices_mm[mesh.triangles], atol=1e-4)
+    uvs = np.asarray(solid.visual.uv)[np.asarray(solid.faces)]
+    np.testing.assert_allclose(uvs, mesh.uvs[mesh.uv_triangles], atol=1e-5)
+    picture = np.asarray(solid.visual.material.image.convert("RGB"))
+    np.testing.assert_array_equal(picture, pictures.to_bytes(look["albedo_texture"]))
+
+
+def test_obj_rows_count_as_printed(tmp_path, mesh, look):
+    meshes.write_obj(tmp_path / "mesh.obj", mesh, **look)
+    words = [line.split()[0] for line in (tmp_path / "mesh.obj").read_text().splitlines()]
+    assert words.count("v") == words.count("vn") == len(mesh.vertices_mm)
+    assert words.count("vt") == len(mesh.uvs) and words.count("f") == len(mesh.triangles)
+
+
+def test_ply_round_trip(tmp_path, mesh, look):
+    colours = np.linspace(0, 1, mesh.vertices_mm.size).reshape(-1, 3)
+    meshes.write_ply(tmp_path / "a.ply", mesh, normals=look["normals"], colours=colours)
+    solid = trimesh.load(tmp_path / "a.ply", process=False)
+    np.testing.assert_array_equal(np.asarray(solid.vertices, np.float32), mesh.vertices_mm)
+    np.testing.assert_array_equal(solid.faces, mesh.triangles)
+    np.testing.assert_allclose(solid.vertex_normals, look["normals"], atol=1e-5)
+    np.testing.assert_array_equal(solid.visual.vertex_colors[:, :3], pictures.to_bytes(colours))
+    assert b"millimetre" in (tmp_path / "a.ply").read_bytes()[:200]
+
+
+def test_plain_ply_has_positions_only(tmp_path, mesh):
+    meshes.write_ply(tmp_path / "a.ply", mesh)
+    header = (tmp_path / "a.ply").read_bytes().split(b"end_header")[0]
+    assert b"nx" not in header and b"red" not in header
+    np.testing.assert_array_equal(trimesh.load(tmp_path / "a.ply", process=False).faces, mesh.triangles)
+
+
+def test_unit_rows_mends_what_has_no_direction():
+    rows = meshes.unit_rows(np.array([[0.0, 3.0, 4.0], [0.0, 0.0, 0.0], [np.nan, 1.0, 0.0]]))
+    np.testing.assert_allclose(rows, [[0.0, 0.6, 0.8], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]], atol=1e-6)

@@ -1,0 +1,111 @@
+"""Slow float64 NumPy twins of Eqs. 4 to 9, written from the paper with loops, and a finite-difference check."""
+
+import numpy as np
+
+
+def zeros_outside(image, y, x):
+    inside = 0 <= y < image.shape[0] and 0 <= x < image.shape[1]
+    return image[y, x] if inside else 0.0
+
+
+def blur(image, sigma):
+    radius = int(np.ceil(3 * sigma))
+    taps = np.array([np.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)])
+    taps /= taps.sum()
+    out = np.zeros_like(image, dtype=np.float64)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            for j, row in enumerate(range(y - radius, y + radius + 1)):
+                for i, column in enumerate(range(x - radius, x + radius + 1)):
+                    out[y, x] += taps[j] * taps[i] * zeros_outside(image, row, column)
+    return out
+
+
+def forward(image, mask, axis):
+    out = np.zeros_like(image, dtype=np.float64)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            v, u = (y, x + 1) if axis == 1 else (y + 1, x)
+            if v < image.shape[0] and u < image.shape[1]:
+                out[y, x] = (image[v, u] - image[y, x]) * mask[y, x] * mask[v, u]
+    return out
+
+
+def rtv(channel, mask, sigma, eps, eta):
+    """Eq. 7, both directions summed, with the epsilon that print leaves out."""
+
+    def absolute(x):
+        return np.sqrt(x * x + eta * eta) - eta
+
+    total = 0.0
+    for axis in (0, 1):
+        step = forward(channel, mask, axis)
+        total = total + blur(absolute(step), sigma) / (absolute(blur(step, sigma)) + eps)
+    return total
+
+
+def albedo_energy(albedo, image, shading, specular, mean_albedo, mask, colour, detail, sigma, eps, eta):
+    """Eq. 6, RTV on each channel."""
+    value = 0.0
+    for c in range(3):
+        data = albedo[..., c] * shading[..., c] + specular - image[..., c]
+        value += np.sum((mask * data) ** 2)
+        value += colour * np.sum((mask * (albedo[..., c] - mean_albedo[..., c])) ** 2)
+        value += detail * np.sum((mask * rtv(albedo[..., c], mask, sigma, eps, eta)) ** 2)
+    return value
+
+
+def sh_basis(normal):
+    """Y_k of Eq. 5 for one unit normal, from the closed forms of the real spherical harmonics."""
+    x, y, z = normal
+    pi = np.pi
+    return np.array(
+        [
+            0.5 * np.sqrt(1 / pi),
+            np.sqrt(3 / (4 * pi)) * y,
+            np.sqrt(3 / (4 * pi)) * z,
+            np.sqrt(3 / (4 * pi)) * x,
+            0.5 * np.sqrt(15 / pi) * x * y,
+            0.5 * np.sqrt(15 / pi) * y * z,
+            0.25 * np.sqrt(5 / pi) * (3 * z * z - 1),
+            0.5 * np.sqrt(15 / pi) * x * z,
+            0.25 * np.sqrt(15 / pi) * (x * x - y * y),
+        ]
+    )
+
+
+def normal_at(height_px, y, x):
+    """(-dh/dx, -dh/dy, 1) / norm by central differences; inside the image only."""
+    slope_x = (height_px[y, x + 1] - height_px[y, x - 1]) / 2
+    slope_y = (height_px[y + 1, x] - height_px[y - 1, x]) / 2
+    normal = np.array([-slope_x, -slope_y, 1.0])
+    return normal / np.sqrt(np.sum(normal**2))
+
+
+def depth_energy(height, image, albedo, specular, light, initial, mask, weights, as_printed):
+    """Eq. 9; terms that look at neighbours count where all of them are inside the mask."""
+    position, smoothness, gradient, emboss, data = weights
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    surface = height if as_printed else height - initial
+    value = position * np.sum((mask * (height - initial)) ** 2)
+    for y in range(1, height.shape[0] - 1):
+        for x in range(1, height.shape[1] - 1):
+            inner = mask[y, x] * mask[y, x - 1] * mask[y, x + 1] * mask[y - 1, x] * mask[y + 1, x]
+            rendered = albedo[y, x] * (sh_basis(normal_at(height, y, x)) @ light) + specular[y, x]
+            value += data * np.sum((inner * (rendered - image[y, x])) ** 2)
+            around = surface[y, x + 1] + surface[y, x - 1] + surface[y + 1, x] + surface[y - 1, x]
+            value += smoothness * (inner * (around - 4 * surface[y, x])) ** 2
+    for axis in (0, 1):
+        of_image, of_surface = forward(grey, mask, axis), forward(surface, mask, axis)
+        difference = of_image - emboss * of_surface if as_printed else emboss * of_image - of_surface
+        value += gradient * np.sum(difference**2)
+    return value
+
+
+def check_gradient(function, x, gradient, *, seed=0, step=1e-3, tolerance=2e-2):
+    """Central differences along random directions, in float64 against the float32 gradient."""
+    directions = np.random.default_rng(seed).standard_normal((3, *x.shape))
+    for direction in directions:
+        direction /= np.linalg.norm(direction)
+        slope = (function(x + step * direction) - function(x - step * direction)) / (2 * step)
+        np.testing.assert_allclose(np.sum(np.asarray(gradient) * direction), slope, rtol=tolerance, atol=1e-4)

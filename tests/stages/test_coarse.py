@@ -1,0 +1,219 @@
+"""The coarse fit on landmarks of known faces."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxface.detection.indices import FACE_OVAL, IBUG_68
+from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.morphable.pose import rotation_matrix
+from jaxface.rendering.camera import orthographic, project
+from jaxface.stages import coarse
+from jaxface.types import Camera, Landmarks, Pose
+
+MODEL = load_default()
+INNER = np.setdiff1d(np.arange(468), FACE_OVAL)
+# Weak priors: what is asked is recovery, not sanity.
+TRUSTING = coarse.CoarseWeights(landmark_mm=0.02, independent=1e6, outlier_mm=50.0, border=0.0)
+
+
+def traced(weights):
+    return jax.tree.map(jnp.float32, weights)
+
+
+@jax.jit
+@chex.assert_max_traces(n=1)
+def fit(landmarks, camera, weights):
+    return coarse.run(landmarks, model=MODEL, camera=camera, weights=weights)
+
+
+def truth(seed, *, yaw_degrees=0.0, roll=0.0, strength=0.7, camera=None):
+    """Coefficients, pose, shape and exact landmarks of a face of the model."""
+    rng = np.random.default_rng(seed)
+    identity = jnp.asarray(strength * rng.normal(size=80), jnp.float32)
+    expression = jnp.zeros(len(MODEL.expression_names)).at[jnp.array([3, 11, 20])].set(0.4)
+    half = np.deg2rad(yaw_degrees) / 2.0
+    quaternion = np.array([np.cos(roll / 2) * np.cos(half), -np.sin(roll / 2) * np.sin(half),
+                           np.cos(roll / 2) * np.sin(half), np.sin(roll / 2) * np.cos(half)])  # fmt: skip
+    angle = 2.0 * np.arccos(np.clip(quaternion[0], -1.0, 1.0))
+    axis = quaternion[1:] / max(np.linalg.norm(quaternion[1:]), 1e-9)
+    pose = Pose(jnp.asarray(angle * axis, jnp.float32), jnp.array([250.0, 261.0]), jnp.log(jnp.float32(2.3)))
+    vertices_mm = face_shape(identity, expression, model=MODEL)
+    points = project(landmark_positions(vertices_mm, model=MODEL), pose, camera=camera or orthographic())
+    return vertices_mm, pose, Landmarks(points[:, :2], points[:, 2], jnp.ones(478))
+
+
+def angle_degrees(pose, other):
+    difference = rotation_matrix(pose.rotation_vector) @ rotation_matrix(other.rotation_vector).T
+    return float(jnp.rad2deg(jnp.arccos(jnp.clip((jnp.trace(difference) - 1.0) / 2.0, -1.0, 1.0))))
+
+
+def shape_error_mm(fitted_mm, true_mm):
+    """Root mean square after the best similarity."""
+    a, b = (np.asarray(v, np.float64) - np.asarray(v, np.float64).mean(axis=0) for v in (fitted_mm, true_mm))
+    u, s, vt = np.linalg.svd(a.T @ b)
+    return float(np.sqrt(np.mean(np.sum((a @ u @ vt * s.sum() / np.sum(a * a) - b) ** 2, axis=1))))
+
+
+def inner_miss_px(result, landmarks, camera):
+    points = project(landmark_positions(result.vertices_mm, model=MODEL), result.pose, camera=camera)
+    return float(np.sqrt(np.mean(np.sum((points[INNER, :2] - landmarks.points_px[INNER]) ** 2, axis=1))))
+
+
+@pytest.mark.parametrize("yaw", [0.0, 30.0, -30.0])
+def test_recovers_a_face_of_the_model(yaw):
+    vertices_mm, pose, landmarks = truth(0, yaw_degrees=yaw)
+    result = fit(landmarks, orthographic(), traced(TRUSTING))
+    assert result.finite
+    assert inner_miss_px(result, landmarks, orthographic()) < 0.3 and result.residual_px < 0.3
+    mean_error = shape_error_mm(MODEL.mean_mm, vertices_mm)
+    assert shape_error_mm(result.vertices_mm, vertices_mm) < 0.6 * mean_error
+    assert angle_degrees(result.pose, pose) < 3.0
+
+
+def test_perspective_is_recovered_and_matters():
+    camera = Camera(jnp.float32(1 / 900.0), jnp.array([240.0, 250.0]))
+    _, _, landmarks = truth(1, yaw_degrees=10.0, camera=camera)
+    right = fit(landmarks, camera, traced(TRUSTING))
+    assert right.finite and inner_miss_px(right, landmarks, camera) < 0.3
+    wrong = fit(landmarks, orthographic(), traced(TRUSTING))
+    assert np.sum(right.identity**2) < np.sum(wrong.identity**2)
+
+
+def test_default_weights_improve_on_the_mean_under_noise():
+    ratios = []
+    for seed in range(4):
+        vertices_mm, _, landmarks = truth(seed, strength=1.0)
+        noisy_px = landmarks.points_px + 1.5 * np.random.default_rng(seed).normal(size=(478, 2))
+        result = fit(landmarks._replace(points_px=noisy_px), orthographic(), traced(coarse.CoarseWeights()))
+        ratios.append(shape_error_mm(result.vertices_mm, vertices_mm) / shape_error_mm(MODEL.mean_mm, vertices_mm))
+        assert float(jnp.sqrt(jnp.mean(result.identity**2))) < 1.0  # sane: no further out than faces are
+    assert np.mean(ratios) < 0.85 and max(ratios) < 1.0
+
+
+def test_a_few_wild_points_hardly_matter():
+    _, _, landmarks = truth(2)
+    clean = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    wild = landmarks.points_px.at[INNER[::20]].add(jnp.array([[180.0, -130.0]]))
+    result = fit(landmarks._replace(points_px=wild), orthographic(), traced(coarse.CoarseWeights()))
+    assert shape_error_mm(result.vertices_mm, clean.vertices_mm) < 0.3
+    assert angle_degrees(result.pose, clean.pose) < 1.0
+
+
+def test_absent_points_may_hold_anything():
+    _, _, landmarks = truth(3, yaw_degrees=15.0)
+    present = jnp.zeros(478).at[jnp.array(IBUG_68)].set(1.0)
+    zeroed = jnp.where(present[:, None] > 0, landmarks.points_px, 0.0)
+    broken = jnp.where(present[:, None] > 0, landmarks.points_px, jnp.nan)
+    results = [
+        fit(landmarks._replace(points_px=points, confidence=present), orthographic(), traced(coarse.CoarseWeights()))
+        for points in (zeroed, broken)
+    ]
+    assert results[0].finite and results[1].finite
+    np.testing.assert_array_equal(results[0].vertices_mm, results[1].vertices_mm)
+    assert inner_miss_px(results[0], landmarks, orthographic()) < 6.0
+
+
+def outline_landmarks(seed, yaw):
+    """iBUG points of a face of the model; those of the jaw moved out to the outline, as annotators place them."""
+    vertices_mm, pose, landmarks = truth(seed, yaw_degrees=yaw)
+    seen = np.asarray(project(vertices_mm, pose, camera=orthographic()))[:, :2]
+    points = np.asarray(landmarks.points_px).copy()
+    for place in (*IBUG_68[:6], *IBUG_68[11:17]):
+        near = np.abs(seen[:, 1] - points[place, 1]) < 6.0
+        side = np.sign(points[place, 0] - points[1, 0])
+        points[place, 0] = side * np.max(side * seen[near, 0])
+    present = jnp.zeros(478).at[jnp.array(IBUG_68)].set(1.0)
+    return vertices_mm, pose, landmarks._replace(points_px=jnp.asarray(points), confidence=present)
+
+
+def test_outline_points_slide_at_yaw_30():
+    """Jaw points on the image outline are other surface points than the mesh border's: they must not bend the jaw."""
+    vertices_mm, pose, landmarks = outline_landmarks(4, 35.0)
+    weights = traced(coarse.CoarseWeights(landmark_mm=0.5, border=1.0))
+    sliding = fit(landmarks, orthographic(), weights)
+    model = jax.tree.map(lambda leaf: leaf, MODEL)
+    nailed_model = jax.tree.unflatten(
+        jax.tree.structure(model),
+        [jnp.zeros_like(leaf) if leaf is model.landmark_regions else leaf for leaf in jax.tree.leaves(model)],
+    )
+    nailed = jax.jit(lambda face: coarse.run(face, model=nailed_model, camera=orthographic(), weights=weights))(
+        landmarks
+    )
+    assert shape_error_mm(sliding.vertices_mm, vertices_mm) < shape_error_mm(nailed.vertices_mm, vertices_mm)
+    assert angle_degrees(sliding.pose, pose) < 3.0
+
+
+def test_upside_down_starts_right():
+    _, pose, landmarks = truth(5, roll=np.pi, yaw_degrees=10.0)
+    initial = coarse.initial_pose(landmarks, model=MODEL)
+    assert angle_degrees(initial, pose) < 10.0
+    assert abs(float(initial.log_scale - pose.log_scale)) < 0.1
+    result = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    assert result.finite and angle_degrees(result.pose, pose) < 5.0
+
+
+def test_initial_pose_is_exact_for_the_mean_face():
+    _, pose, landmarks = truth(6, yaw_degrees=25.0, roll=0.4)
+    points = project(landmark_positions(MODEL.mean_mm, model=MODEL), pose, camera=orthographic())
+    initial = coarse.initial_pose(landmarks._replace(points_px=points[:, :2]), model=MODEL)
+    assert angle_degrees(initial, pose) < 0.1
+    np.testing.assert_allclose(initial.translation_px, pose.translation_px, atol=0.05)
+    np.testing.assert_allclose(initial.log_scale, pose.log_scale, atol=1e-3)
+
+
+def test_resolution_does_not_change_the_shape():
+    _, _, landmarks = truth(7, yaw_degrees=12.0)
+    large = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    small = fit(landmarks._replace(points_px=landmarks.points_px / 4.0), orthographic(), traced(coarse.CoarseWeights()))
+    np.testing.assert_allclose(large.vertices_mm, small.vertices_mm, atol=0.1)
+    np.testing.assert_allclose(large.residual_px, 4.0 * small.residual_px, rtol=2e-2)
+
+
+def test_expression_stays_in_its_bounds():
+    _, _, landmarks = truth(8)
+    expression = fit(landmarks, orthographic(), traced(TRUSTING)).expression
+    assert np.all(expression >= 0.0) and np.all(expression <= 1.0) and np.any(expression > 0.2)
+
+
+def test_vmap_is_a_loop():
+    faces = [truth(seed, yaw_degrees=yaw)[2] for seed, yaw in [(9, -20.0), (10, 0.0), (11, 25.0)]]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *faces)
+    run = lambda landmarks: coarse.run(landmarks, model=MODEL, camera=orthographic())  # noqa: E731
+    together = jax.jit(jax.vmap(run))(batch)
+    for index, face in enumerate(faces):
+        alone = fit(face, orthographic(), traced(coarse.CoarseWeights()))
+        np.testing.assert_allclose(together.vertices_mm[index], alone.vertices_mm, atol=0.05)
+        np.testing.assert_allclose(together.residual_px[index], alone.residual_px, rtol=1e-2)
+
+
+def test_derivatives_agree_with_finite_differences():
+    """A face that is stretched sideways: the zoom has a known derivative, identity and pose a measured one."""
+    _, _, landmarks = truth(12, strength=0.4)
+
+    @jax.jit
+    def stretch(step):
+        factors = 1.0 + step * jnp.array([[1.0, 0.3]])
+        fitted = coarse.run(
+            landmarks._replace(points_px=landmarks.points_px * factors), model=MODEL, camera=orthographic()
+        )
+        return jnp.append(fitted.identity, fitted.pose.log_scale)
+
+    slopes = np.asarray(jax.jvp(stretch, (0.0,), (1.0,))[1])
+    differences = np.asarray(stretch(0.02) - stretch(-0.02)) / 0.04
+    assert np.all(np.isfinite(slopes))
+    assert np.corrcoef(slopes[:-1], differences[:-1])[0, 1] > 0.9
+    np.testing.assert_allclose(slopes[-1], differences[-1], rtol=0.1)
+
+
+@pytest.mark.parametrize("spoil", ["nan", "nothing"])
+def test_hopeless_landmarks_are_flagged_not_raised(spoil):
+    _, _, landmarks = truth(13)
+    if spoil == "nan":
+        landmarks = landmarks._replace(points_px=landmarks.points_px.at[7].set(jnp.nan))
+    else:
+        landmarks = landmarks._replace(confidence=jnp.zeros(478))
+    assert not fit(landmarks, orthographic(), traced(coarse.CoarseWeights())).finite
