@@ -3,10 +3,9 @@ the stage should be left out, a sentence that says why (else an empty one). Host
 
 import numpy as np
 
-from jaxface.geometry.normals import vertex_normals
+from jaxface.geometry.normals import depth_normals
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
-from jaxface.geometry.normals import depth_normals
 from jaxface.types import CoarseFit, FineMaps, MediumFit
 
 # Limits are generous: they catch broken results, not unusual faces.
@@ -61,6 +60,14 @@ def check_medium(fit: MediumFit, coarse: CoarseFit, *, triangles: np.ndarray) ->
     return figures, ""
 
 
+def check_detail(maps: FineMaps, displacement_mm: np.ndarray) -> Verdict:
+    """Did the height map's change reach the mesh? A mesh that would fold over keeps the medium shape."""
+    largest = float(np.max(np.abs(displacement_mm)))
+    changed = float(np.max(np.abs(np.asarray(maps.height_px) - np.asarray(maps.medium_height_px)))) > 0.0
+    figures = {"largest_mm": largest}
+    return figures, "the displaced mesh would fold over" if changed and largest == 0.0 else ""
+
+
 def photometric_residual(maps: FineMaps, height_px: np.ndarray, image: np.ndarray) -> float:
     """Confidence-weighted rms of I' - I with the estimated light, albedo and specular, for any height map."""
     rendered = render(maps.albedo, shading(depth_normals(height_px), maps.light), maps.specular)
@@ -69,8 +76,11 @@ def photometric_residual(maps: FineMaps, height_px: np.ndarray, image: np.ndarra
     return float(np.sqrt(np.sum(weight * (np.asarray(rendered) - image) ** 2) / total))
 
 
-def check_phase(maps: FineMaps, before_px: np.ndarray, after_px: np.ndarray, *, image: np.ndarray) -> Verdict:
-    """Does a refined height map explain the photo better than the one before, near the medium shape?"""
+def check_phase(maps: FineMaps, after_px: np.ndarray, *, image: np.ndarray) -> Verdict:
+    """Does a refined height map explain the photo better than the medium shape, and stay near it?
+
+    Both phases are held against the medium shape: the second trades some of the image term for finer gradients.
+    """
     kept = np.asarray(maps.confidence) > 0.5
     medium = np.asarray(maps.medium_height_px)
     figures = {"skin_share": float(kept.mean())}
@@ -81,10 +91,10 @@ def check_phase(maps: FineMaps, before_px: np.ndarray, after_px: np.ndarray, *, 
     cosine = np.sum(np.asarray(depth_normals(medium)) * np.asarray(depth_normals(after_px)), axis=-1)
     turn = float(np.degrees(np.mean(np.arccos(np.clip(cosine[kept], -1.0, 1.0)))))
     move = float(np.sqrt(np.mean((after_px - medium)[kept] ** 2)) / image.shape[0])
-    residuals = [photometric_residual(maps, h, image) for h in (before_px, after_px)]
-    figures |= {"residual_before": residuals[0], "residual": residuals[1], "turn_degrees": turn, "move_share": move}
+    residuals = [photometric_residual(maps, h, image) for h in (medium, after_px)]
+    figures |= {"residual_medium": residuals[0], "residual": residuals[1], "turn_degrees": turn, "move_share": move}
     if residuals[1] > residuals[0] * WORSE:
-        return figures, "it explains the photo worse than the shape before it"
+        return figures, "it explains the photo worse than the medium shape"
     if turn > MAX_TURN_DEGREES:
         return figures, f"its normals left the medium shape by {turn:.0f} degrees on average"
     if move > MAX_FINE_MOVE:

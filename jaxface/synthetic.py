@@ -88,7 +88,7 @@ class SyntheticFace(NamedTuple):
     expression: Float[Array, "expression"]
 
 
-def preset_light(name: str = "soft") -> Float[Array, "9 3"]:
+def preset_light(name: str) -> Float[Array, "9 3"]:
     """Light coefficients r of Eq. 5 for one of `LIGHTS`; shading is about 1 where a face is fully lit."""
     ambient, lamps = LIGHTS[name]
     light = np.zeros((9, 3), np.float32)
@@ -111,7 +111,7 @@ def lit_sphere(
     light: Float[Array, "9 3"] | None = None,
 ) -> LitSphere:
     """An ellipsoid that fills the image, with bumps of `relief_px`, a brow and a mouth, and textured albedo."""
-    light = preset_light() if light is None else light
+    light = preset_light("soft") if light is None else light
     bump_key, texture_key, noise_key = jax.random.split(key, 3)
     y, x = jnp.meshgrid(jnp.linspace(-1.0, 1.0, height), jnp.linspace(-1.0, 1.0, width), indexing="ij")
     squared = x * x + y * y
@@ -146,7 +146,7 @@ def synthetic_face(
     `levels` times and given creases, folds, lumps and pores. Pitch, roll and place vary a little. The model must be
     concrete, as its subdivision is prepared on the host, and have its landmarks in MediaPipe's order.
     """
-    light = preset_light() if light is None else light
+    light = preset_light("soft") if light is None else light
     subdivision = _subdivision(np.asarray(model.triangles, np.int32).tobytes(), model.mean_mm.shape[0], levels)
     return _make_face(key, yaw, light, settings, model, subdivision, size=size)
 

@@ -114,6 +114,7 @@ def make_reconstruction(**changes) -> Reconstruction:
         "phase1": mesh,
         "fine": mesh,
         "fine_normals": dome_normals(mesh),
+        "base_normals": dome_normals(mesh),
         "fine_colours": np.full_like(mesh.vertices_mm, 0.5),
         "maps": maps,
         "textures": texture_maps(),

@@ -11,7 +11,7 @@ CORE = {"types", "numerics"}
 LEAVES = ["imaging", "geometry", "morphable", "rendering"]  # each may use those to its left
 INNER = CORE | set(LEAVES) | {"energies"}
 OUTER = INNER | {"solvers", "presets", "synthetic", "stages", "io", "export", "detection"}
-PIPELINE = OUTER | {"checks"}  # checks: the pipeline's safety net
+PIPELINE = OUTER | {"checks", "execution", "frame"}  # safety net, compiled programs, the stages on one frame
 
 ALLOWED = {
     "types": set(),
@@ -25,7 +25,10 @@ ALLOWED = {
     "io": CORE,
     "export": CORE,
     "detection": CORE,
+    "evaluation": CORE,
     "checks": OUTER,
+    "execution": set(),
+    "frame": OUTER,
     "pipeline": PIPELINE,
     "commands": PIPELINE | {"pipeline"},
     "__main__": PIPELINE | {"pipeline", "commands"},

@@ -11,7 +11,7 @@ from jaxface.rendering.image_model import render
 
 
 class AlbedoWeights(NamedTuple):
-    """Weights of Eq. 6. The paper's numbers mean grey levels (0-255), hence the division: RTV has no unit of its own."""
+    """Weights of Eq. 6. The paper's numbers mean grey levels (0-255), hence the division: RTV has no unit."""
 
     colour: Float[Array, ""] | float = 0.3  # lambda_gamma1, Sec. 4.1
     detail: Float[Array, ""] | float = 2.5 / 255.0**2  # lambda_gamma2, Sec. 4.1

@@ -60,5 +60,8 @@ def depth_energy(
         smoothness = sum_squares(laplace(change) * inner)
         gradient = _gradient_distance(grey, change, mask, weights.emboss, 1.0)
     return (
-        weights.data * data + weights.position * position + weights.smoothness * smoothness + weights.gradient * gradient
+        weights.data * data
+        + weights.position * position
+        + weights.smoothness * smoothness
+        + weights.gradient * gradient
     )

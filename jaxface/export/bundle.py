@@ -29,10 +29,14 @@ def write_all(folder: str | os.PathLike, rec: Reconstruction, *, renders: dict[s
     }
     with new_folder(folder, marker=RESULT) as fresh:
         write_glb(fresh / "mesh.glb", rec.fine, **look)
-        write_obj(fresh / "mesh.obj", rec.fine, normals=np.asarray(rec.fine_normals), albedo_texture=look["albedo_texture"])
+        write_obj(
+            fresh / "mesh.obj", rec.fine, normals=np.asarray(rec.fine_normals), albedo_texture=look["albedo_texture"]
+        )
         write_ply(fresh / "coarse.ply", rec.coarse)
         write_ply(fresh / "medium.ply", rec.medium)
-        write_ply(fresh / "fine.ply", rec.fine, normals=np.asarray(rec.fine_normals), colours=np.asarray(rec.fine_colours))
+        write_ply(
+            fresh / "fine.ply", rec.fine, normals=np.asarray(rec.fine_normals), colours=np.asarray(rec.fine_colours)
+        )
         write_maps(fresh / "maps", rec)
         write_overview(fresh / "overview.png", rec, renders=renders)
         write_result(fresh / RESULT, rec)

@@ -43,7 +43,9 @@ def _blur(image: Array, sigma: float) -> Array:
 _blur.defvjp(lambda image, sigma: (_blur(image, sigma), None), lambda sigma, _, cotangent: (_blur(cotangent, sigma),))
 
 
-def gaussian_blur(image: Float[Array, "height width *channels"], *, sigma: float) -> Float[Array, "height width *channels"]:
+def gaussian_blur(
+    image: Float[Array, "height width *channels"], *, sigma: float
+) -> Float[Array, "height width *channels"]:
     """Separable Gaussian blur, zero outside the image; `sigma` in pixels, static."""
     return _blur(image, sigma)
 

@@ -9,8 +9,10 @@ from jaxface.numerics import matmul
 # A residual this many robust deviations from the prediction is hair, glasses, shadow or shine, not skin.
 OUTLIER_DEVIATIONS = 3.0
 # Floor of that deviation: log-luminance and chromaticity spread of clean skin under a fitted light.
-LUMINANCE_SPREAD = 0.10
+LUMINANCE_SPREAD = 0.17
 CHROMA_SPREAD = 0.02
+# How far patches that are not skin eat into their surroundings.
+SPREADING = 3.0
 
 
 def mean_albedo(
@@ -84,4 +86,6 @@ def skin_confidence(
     chroma = jnp.linalg.norm(
         seen / jnp.sum(seen, axis=-1, keepdims=True) - expected / jnp.sum(expected, axis=-1, keepdims=True), axis=-1
     )
-    return mask * brightness * _inlier(chroma, mask, CHROMA_SPREAD)
+    foreign = 1.0 - brightness * _inlier(chroma, mask, CHROMA_SPREAD)
+    # Hair and frames cast their edge onto the skin beside them; lone pixels leave it alone.
+    return mask * jnp.clip(1.0 - SPREADING * gaussian_blur(foreign * jnp.sign(mask), sigma=2.0 * sigma), 0.0, 1.0)

@@ -10,8 +10,9 @@ from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import Camera, Pose
 
 # Directions to the lights in the image frame (x right, y down, z to the viewer), with their strengths.
-_KEY, _FILL = ((-0.55, -0.55, 0.63), 0.72), ((0.75, -0.05, 0.65), 0.28)
-_AMBIENT, _CLAY = 0.12, (0.82, 0.80, 0.78)
+_KEY, _FILL = ((-0.45, -0.55, 0.70), 0.72), ((0.75, -0.05, 0.65), 0.30)
+_AMBIENT, _CLAY = 0.06, (0.82, 0.80, 0.78)
+_DISPLAY_GAMMA = 2.2  # pictures are shown on screens, light adds up before
 
 
 def lambert(normals_image: Float[Array, "height width 3"]) -> Float[Array, "height width"]:
@@ -36,7 +37,7 @@ def render_clay(
     raster = rasterise(vertices_px, triangles, height=size, width=size)
     # In the image frame y points down, so that outward normals come out negated.
     normals = interpolate(raster, -vertex_normals(vertices_px, triangles), triangles)
-    shade = lambert(normalise(normals))[..., None] * jnp.asarray(_CLAY)[None, None, :]
+    shade = lambert(normalise(normals))[..., None] ** (1.0 / _DISPLAY_GAMMA) * jnp.asarray(_CLAY)[None, None, :]
     return jnp.where((raster.triangle >= 0)[..., None], jnp.clip(shade, 0.0, 1.0), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Spherical-harmonics light, Jin et al. (2021) Eqs. 4 and 5; normals in the image frame (x right, y down, z to viewer)."""
+"""Spherical-harmonics light, Jin et al. (2021) Eqs. 4 and 5; normals in the image frame."""
 
 import jax
 import jax.numpy as jnp

@@ -31,7 +31,7 @@ SOFT_EDGE = 0.015  # of the crop's side: blur of the confidence, so that detail 
 CONFIDENT = (0.5, 0.85)  # of the blurred confidence, which is 0.5 on a straight edge
 COLOURED = (0.7, 0.98)  # likewise of the blurred mask, for colours: stays off the background
 LEAST_COSINE = 0.2  # between a triangle's normal before and after
-SHRINKING_ROUNDS = 16
+SHRINKING_ROUNDS = 64
 
 
 class DetailTemplate(NamedTuple):

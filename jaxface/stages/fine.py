@@ -20,6 +20,13 @@ from jaxface.rendering.lighting import estimate_light, shading
 from jaxface.solvers.adam import Minimum, cosine_rates, minimise, minimise_in_turn
 from jaxface.types import FineInputs, FineMaps
 
+# What exceeds the mean residual this many times is shine; less is left to the height map, which it would starve.
+_SHINE_DEVIATIONS = 3.0
+# Of the crop's side: softness of the mask's rim.
+_RIM = 0.006
+# Of the crop's side: over this length the skin's shading is continued into eyes, lips and hair.
+_CONTINUATION = 0.03
+
 
 class Appearance(NamedTuple):
     """Light, albedo, specular and their mask before the height map moves."""
@@ -92,11 +99,13 @@ def smooth_highlights(
 ) -> Float[Array, "height width 3"]:
     """beta_0 of Eq. 8 as a grey, smooth, non-negative map.
 
-    Departs from print: with beta_0 the raw residual, Eq. 8's minimiser is the residual itself, I' equals I and no signal
-    is left for the height map; so this estimate is used as it stands.
+    Departs from print: with beta_0 the raw residual, Eq. 8's minimiser is the residual itself, I' equals I and no
+    signal is left for the height map; so this estimate is used as it stands.
     """
     residual = masked_blur(luminance(image - diffuse), mask, sigma=sigma)
-    return jnp.broadcast_to((jax.nn.relu(residual) * mask)[..., None], image.shape)
+    ordinary = jnp.sum(mask * jnp.abs(residual)) / jnp.maximum(jnp.sum(mask), 1e-6)
+    shine = jax.nn.relu(residual - _SHINE_DEVIATIONS * ordinary) * mask
+    return jnp.broadcast_to(shine[..., None], image.shape)
 
 
 def refine_height(
@@ -208,17 +217,20 @@ def run(inputs: FineInputs, *, weights: FineWeights, schedule: Schedule) -> Fine
     return _assemble(inputs, appearance, initial_px, results, finite=albedo.finite)
 
 
-def _assemble(inputs: FineInputs, appearance: Appearance, initial_px: Array, results: list, *, finite: Array) -> FineMaps:
-    """Gathers the maps; outside the mask the height stays the medium's."""
-    keep = gaussian_blur(jnp.where(appearance.confidence > 0, 1.0, 0.0), sigma=1.0)
+def _assemble(
+    inputs: FineInputs, appearance: Appearance, initial_px: Array, results: list, *, finite: Array
+) -> FineMaps:
+    """Gathers the maps; towards the mask's rim the height returns to the medium's, so that no step is left."""
+    soft = gaussian_blur(appearance.confidence, sigma=_RIM * initial_px.shape[0])
+    keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
     phase1, phase2 = (initial_px + keep * (result.value - initial_px) for result in results)
-    normals = depth_normals(phase2)
+    normals, initial_normals = depth_normals(phase2), depth_normals(initial_px)
     return FineMaps(
         medium_height_px=initial_px,
         phase1_height_px=phase1,
         height_px=phase2,
         normals_image=normals,
-        albedo=appearance.albedo,
+        albedo=_continue_albedo(inputs.image, appearance, shading(initial_normals, appearance.light)),
         shading=shading(normals, appearance.light),
         specular=appearance.specular,
         mask=inputs.covered,
@@ -227,3 +239,14 @@ def _assemble(inputs: FineInputs, appearance: Appearance, initial_px: Array, res
         depth_energies=jnp.concatenate([result.energies for result in results]),
         finite=finite & results[0].finite & results[1].finite,
     )
+
+
+def _continue_albedo(image: Array, appearance: Appearance, shade: Array) -> Array:
+    """Beyond the skin mask, where eyes, lips, hair and glasses are, the albedo is what the skin's own shading, smoothly
+    continued, leaves of the photo; the shading of a surface that is not there would leave bright and dark rims."""
+    weight = appearance.confidence
+    continued = masked_blur(shade, weight, sigma=_CONTINUATION * image.shape[0])
+    mean = jnp.sum(weight[..., None] * shade, axis=(0, 1), keepdims=True) / jnp.maximum(jnp.sum(weight), 1e-6)
+    continued = jnp.where(continued > 0.25 * mean, continued, jnp.maximum(mean, 0.05))
+    rest = jnp.clip(image / continued, 0.0, 1.0)
+    return weight[..., None] * appearance.albedo + (1.0 - weight[..., None]) * rest

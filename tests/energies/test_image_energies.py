@@ -103,7 +103,8 @@ def test_specular_minimiser_zeroes_the_gradient_of_eq_8(scene):
     double = [x.astype(np.float64) for x in (best, scene["image"], diffuse, start, scene["mask"])]
     beta, image, base, first, mask = double
     twin = sum(
-        np.sum(mask * (base + beta - image)[..., c] ** 2) + 0.5 * np.sum(mask * (beta - first)[..., c] ** 2) for c in range(3)
+        np.sum(mask * (base + beta - image)[..., c] ** 2) + 0.5 * np.sum(mask * (beta - first)[..., c] ** 2)
+        for c in range(3)
     )
     np.testing.assert_allclose(specular.specular_energy(best, **arguments), twin, rtol=1e-5)
 

@@ -19,7 +19,9 @@ def test_blur_matches_the_loops(image):
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
 def test_unrolled_and_matrix_forms_agree_with_scipy(image, sigma):
-    expected = ndimage.gaussian_filter(image.astype(np.float64), sigma, mode="constant", truncate=np.ceil(3 * sigma) / sigma)
+    expected = ndimage.gaussian_filter(
+        image.astype(np.float64), sigma, mode="constant", truncate=np.ceil(3 * sigma) / sigma
+    )
     np.testing.assert_allclose(filters.gaussian_blur(image, sigma=sigma), expected, atol=2e-6)
 
 

@@ -37,4 +37,6 @@ def test_plain_jit_and_vmap_agree_over_channels():
     jitted = jax.jit(lambda x: rtv.relative_total_variation(x, mask, sigma=1.5))
     np.testing.assert_allclose(jitted(image), plain, rtol=1e-3)
     np.testing.assert_allclose(jax.vmap(jitted)(image[None])[0], plain, rtol=1e-3)
-    np.testing.assert_allclose(jitted(image)[..., 1], rtv.relative_total_variation(image[..., 1], mask, sigma=1.5), rtol=1e-3)
+    np.testing.assert_allclose(
+        jitted(image)[..., 1], rtv.relative_total_variation(image[..., 1], mask, sigma=1.5), rtol=1e-3
+    )

@@ -1,0 +1,1 @@
+"""Parts of accuracy.py: photographs of known faces, the comparison, the table."""

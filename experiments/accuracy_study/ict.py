@@ -1,0 +1,203 @@
+"""Faces of ICT-FaceKit (MIT, USC ICT): other people's geometry, painted and creased by our synthetic world.
+
+Geometry, with 100 identity components ~ N(0, 1), is ICT's own. Relief and paint are functions of a point on the default
+model's mean face, so a thin-plate spline through the 68 iBUG landmarks carries ICT's neutral face there. The spline
+places creases, lips and brows; the shape that is judged stays ICT's.
+"""
+
+import functools
+import json
+import pathlib
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import cKDTree
+
+from accuracy_study.faces import LEVELS, Case, Truth, identity_key
+from jaxface.detection.indices import IBUG_68
+from jaxface.geometry.normals import vertex_normals
+from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.pose import rotation_matrix, rotation_vector
+from jaxface.numerics import matmul, normalise
+from jaxface.rendering.camera import orthographic, project
+from jaxface.rendering.image_model import render
+from jaxface.rendering.lighting import shading
+from jaxface.rendering.raster import interpolate, rasterise, visibility
+from jaxface.synthetic import preset_light
+from jaxface.synthetic_fields import relief
+from jaxface.synthetic_paint import backdrop, paint_face
+from jaxface.types import NUM_LANDMARKS, Landmarks, Pose, Region
+
+# Ranges of vertices and of faces (end exclusive): head with sockets, both eyeballs; of the first, the front of the face.
+_PARTS = (((0, 14062), (0, 14034)), ((21451, 24591), (21496, 24692)))
+_FRONT, _HEAD = 6706, 14062
+_HAIR, _HAIRLINE_MM = (0.16, 0.11, 0.08), (88.0, 96.0)  # above the middle of the eyes, on ICT's neutral
+_DETAIL_MM, _NOISE = 0.5, 0.004
+
+
+class Ict(NamedTuple):
+    """The model and what was prepared for photographs; fine vertices are those of the subdivided mesh."""
+
+    neutral_mm: jax.Array
+    identity_mm: jax.Array
+    landmark_vertices: np.ndarray
+    subdivision: Subdivision
+    reference_mm: jax.Array  # fine vertices on the default model's mean face
+    regions: jax.Array  # fine vertices' shares of each label
+    excluded: jax.Array
+    hair: jax.Array
+
+
+def load(path: pathlib.Path) -> Ict:
+    """Reads the unpacked FaceXModel folder, or the tar that holds it, and prepares it."""
+    shapes, triangles, landmarks = {}, None, None
+    for name, stream in _files(path):
+        if name == "vertex_indices.json":
+            landmarks = np.array(json.load(stream)["idx_to_landmark_verts"])
+        else:
+            lines = stream.read().decode().splitlines()
+            shapes[name] = _read_vertices(lines)
+            triangles = _read_triangles(lines) if name.startswith("generic") else triangles
+    neutral = shapes.pop("generic_neutral_mesh.obj")
+    identity = np.stack([shapes[name] for name in sorted(shapes)]) - neutral[None]
+    return _prepare(neutral, identity, triangles, landmarks)
+
+
+def _files(path: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
+    wanted = re.compile(r"generic_neutral_mesh\.obj|identity\d\d\d\.obj|vertex_indices\.json")
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            if wanted.fullmatch(file.name):
+                with file.open("rb") as stream:
+                    yield file.name, stream
+        return
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = pathlib.PurePosixPath(member.name).name
+            if member.isfile() and wanted.fullmatch(name):
+                yield name, archive.extractfile(member)
+
+
+def _kept_vertices() -> np.ndarray:
+    return np.concatenate([np.arange(*part[0]) for part in _PARTS])
+
+
+def _read_vertices(lines: list[str]) -> np.ndarray:
+    """Vertices of `_PARTS` in mm; stored are cm."""
+    numbers = " ".join(line[2:] for line in lines if line.startswith("v "))
+    return 10.0 * np.fromstring(numbers, sep=" ").reshape(-1, 3)[_kept_vertices()]
+
+
+def _read_triangles(lines: list[str]) -> np.ndarray:
+    """Triangles of `_PARTS`; stored are mostly quads. Vertices are numbered anew."""
+    faces = [[int(corner.split("/")[0]) - 1 for corner in line.split()[1:]] for line in lines if line.startswith("f ")]
+    kept = [face for part in _PARTS for face in faces[slice(*part[1])]]
+    fans = [(face[0], face[k], face[k + 1]) for face in kept for k in range(1, len(face) - 1)]
+    return np.searchsorted(_kept_vertices(), np.array(fans))
+
+
+def _prepare(neutral, identity, triangles, landmarks) -> Ict:
+    model = load_default()
+    subdivision = loop_subdivision(triangles, num_vertices=len(neutral), levels=LEVELS)
+    fine = functools.partial(subdivide, subdivision=subdivision)
+    there = np.asarray(landmark_positions(model.mean_mm, model=model), np.float64)[list(IBUG_68)]
+    carry = RBFInterpolator(neutral[landmarks], there, kernel="linear", smoothing=0.5, degree=1)
+    reference = carry(neutral)
+    labels = np.asarray(model.vertex_regions)[cKDTree(np.asarray(model.mean_mm)).query(reference)[1]]
+    labels[_FRONT:_HEAD] = Region.SKIN
+    labels[_HEAD:] = Region.EYE_OPENING
+    front = np.arange(len(neutral)) < _FRONT
+    excluded = ~front | (labels == Region.EYE_OPENING) | (labels == Region.MOUTH_OPENING)
+    height = neutral[:, 1] - neutral[landmarks[36:48], 1].mean()
+    hair = np.clip((height - _HAIRLINE_MM[0]) / (_HAIRLINE_MM[1] - _HAIRLINE_MM[0]), 0.0, 1.0)
+    columns = np.stack([excluded, hair], axis=1)
+    excluded, hair = fine(jnp.asarray(columns, jnp.float32)).T
+    return Ict(
+        neutral_mm=jnp.asarray(neutral, jnp.float32),
+        identity_mm=jnp.asarray(identity, jnp.float32),
+        landmark_vertices=landmarks,
+        subdivision=subdivision,
+        reference_mm=fine(jnp.asarray(reference, jnp.float32)),
+        regions=fine(jax.nn.one_hot(labels, len(Region))),
+        excluded=excluded,
+        hair=hair,
+    )
+
+
+def ict_truth(case: Case, *, ict: Ict, size: int, seed: int) -> Truth:
+    """A photograph of a random ICT identity; landmarks are the inner 51 of iBUG's 68, at their MediaPipe rows."""
+    key = jax.random.fold_in(identity_key(case, seed=seed), 1)
+    light, yaw = preset_light(case.light), jnp.float32(np.radians(case.yaw))
+    image, vertices, smooth, scale, points, seen = _photograph(key, yaw, light, ict, load_default(), size=size)
+    rows = np.array(IBUG_68[17:])
+    points_px, height_px, confidence = np.zeros((NUM_LANDMARKS, 2)), np.zeros(NUM_LANDMARKS), np.zeros(NUM_LANDMARKS)
+    points_px[rows], height_px[rows], confidence[rows] = points[17:, :2], points[17:, 2], seen[17:]
+    landmarks = Landmarks(*(jnp.asarray(x, jnp.float32) for x in (points_px, height_px, confidence)))
+    triangles = ict.subdivision.triangles
+    return Truth(np.asarray(image), vertices, smooth, triangles, ict.excluded, float(scale), landmarks)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _photograph(key, yaw, light, ict, model, *, size):
+    keys = jax.random.split(key, 6)
+    triangles = ict.subdivision.triangles
+    smooth, vertices = _shapes(keys[0], keys[1], ict, model)
+    pose = _pose(keys[2], yaw, smooth[:_FRONT], size=size)
+    place = functools.partial(project, pose=pose, camera=orthographic())
+    projected = place(vertices)
+    raster = rasterise(projected, triangles, height=size, width=size)
+    mask = (raster.triangle >= 0).astype(jnp.float32)[..., None]
+    columns = [-vertex_normals(projected, triangles), ict.reference_mm, ict.regions, ict.hair[:, None]]
+    seen = interpolate(raster, jnp.concatenate(columns, axis=1), triangles)
+    normals, rows = normalise(seen[..., :3]), seen.reshape(size * size, -1)
+    mean_landmarks = landmark_positions(model.mean_mm, model=model)
+    albedo = paint_face(
+        keys[3], rows[:, 3:6], jnp.clip(rows[:, 6:-1], 0.0, 1.0), landmarks_mm=mean_landmarks, model=model, texture=1.0
+    ).reshape(size, size, 3)
+    skin = jnp.median(albedo.reshape(-1, 3), axis=0)
+    albedo = albedo + seen[..., -1:] * (jnp.array([[_HAIR]]) - albedo)
+    front = projected[:_FRONT]
+    low, high = jnp.min(front[:, :2], axis=0), jnp.max(front[:, :2], axis=0)
+    behind = backdrop(keys[4], size=size, centre_px=0.5 * (low + high), face_size_px=high - low, skin=skin)
+    image = jnp.where(mask > 0, render(albedo, shading(normals, light)), behind)
+    image = jnp.clip(image + _NOISE * jax.random.normal(keys[5], image.shape), 0.0, 1.0)
+    points = projected[ict.landmark_vertices]
+    return (
+        image,
+        projected,
+        place(smooth),
+        jnp.exp(pose.log_scale),
+        points,
+        visibility(points, raster, tolerance_px=2.0),
+    )
+
+
+def _shapes(key, relief_key, ict, model):
+    coefficients = jax.random.normal(key, ict.identity_mm.shape[:1])
+    control = ict.neutral_mm + jnp.tensordot(coefficients, ict.identity_mm, axes=1, precision="highest")
+    smooth = subdivide(control, subdivision=ict.subdivision)
+    regions = ict.regions
+    bare = regions[:, Region.EYE_OPENING] + regions[:, Region.MOUTH_OPENING] + 0.7 * regions[:, Region.MOUTH]
+    bumps = relief(relief_key, ict.reference_mm, landmark_positions(model.mean_mm, model=model))
+    bumps = _DETAIL_MM * jnp.maximum(1.0 - bare - ict.hair, 0.0) * bumps
+    return smooth, smooth + bumps[:, None] * vertex_normals(smooth, ict.subdivision.triangles)
+
+
+def _pose(key, yaw, front_mm, *, size):
+    """The front of the face in the middle, two thirds of the picture's height; a few degrees of pitch and roll."""
+    pitch, roll = 0.06 * jax.random.uniform(key, (2,), minval=-1.0)
+    nod = rotation_matrix(jnp.stack([pitch, 0.0 * yaw, roll]))
+    rotation = matmul(nod, rotation_matrix(yaw * jnp.array([0.0, 1.0, 0.0])))
+    turned = matmul(front_mm, rotation.T)[:, :2]
+    low, high = jnp.min(turned, axis=0), jnp.max(turned, axis=0)
+    scale = 0.66 * size / (high[1] - low[1])
+    middle = 0.5 * (low + high) * scale * jnp.array([1.0, -1.0])
+    return Pose(rotation_vector(rotation), jnp.array([0.5, 0.53]) * size - middle, jnp.log(scale))

@@ -1,0 +1,176 @@
+"""The stages on one frame as pure functions of arrays, for jit; `frames` holds the one vmap."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxface.geometry.normals import depth_normals
+from jaxface.geometry.subdivision import Subdivision, loop_subdivision
+from jaxface.morphable.default import load_default
+from jaxface.presets import FineWeights, Preset, Schedule
+from jaxface.rendering.camera import crop_camera, crop_image, crop_pose, project
+from jaxface.rendering.clay import relight, render_clay
+from jaxface.rendering.lighting import shading
+from jaxface.stages import coarse, detail, fine, medium, observe
+from jaxface.types import (
+    Camera,
+    CoarseFit,
+    Crop,
+    DetailMesh,
+    FineMaps,
+    Landmarks,
+    MediumFit,
+    MorphableModel,
+    Pose,
+    TextureMaps,
+)
+
+MARGIN = 1.2  # side of the crop over the longer side of the face mesh
+
+
+class Templates(NamedTuple):
+    """What is prepared once per morphable model."""
+
+    model: MorphableModel
+    medium: medium.MediumTemplate
+    surface: Subdivision
+    detail: detail.DetailTemplate
+
+
+@functools.lru_cache(maxsize=2)
+def default_templates() -> Templates:
+    """The embedded model with its factorised Laplacian, smooth surface and texture layout (seconds, once a process)."""
+    return prepare(load_default())
+
+
+def prepare(model: MorphableModel) -> Templates:
+    """Templates for any morphable model; keep the result."""
+    surface = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=1)
+    return Templates(model, medium.prepare(model), surface, detail.prepare(model))
+
+
+def make_camera(*, height: int, width: int, focal_px: float | None = None) -> Camera:
+    """Scaled orthographic, or perspective with the principal point in the photo's middle."""
+    inverse = 0.0 if focal_px is None else 1.0 / focal_px
+    centre = np.array([(width - 1) / 2.0, (height - 1) / 2.0], np.float32)
+    return Camera(jnp.float32(inverse), jnp.asarray(centre))
+
+
+def fit_shape(
+    landmarks: Landmarks, camera: Camera, templates: Templates, stiffness: Float[Array, ""] | float
+) -> tuple[CoarseFit, MediumFit, Float[Array, "2"], Float[Array, ""]]:
+    """Coarse and medium stage, then the middle and the longer side of the face mesh in the image."""
+    first = coarse.run(landmarks, model=templates.model, camera=camera)
+    second = medium.run(
+        first,
+        landmarks,
+        model=templates.model,
+        template=templates.medium,
+        camera=camera,
+        weights=medium.MediumWeights(stiffness=stiffness),
+    )
+    points = project(second.vertices_mm, first.pose, camera=camera)[:, :2]
+    low, high = jnp.min(points, axis=0), jnp.max(points, axis=0)
+    return first, second, 0.5 * (low + high), jnp.max(high - low)
+
+
+def square_crop(centre_px: Float[Array, "2"], side_px: Float[Array, ""], *, size: int) -> Crop:
+    """A window of MARGIN times the face around its middle, to be resampled to `size` pixels."""
+    side = MARGIN * side_px
+    return Crop(centre_px - 0.5 * side, size / side)
+
+
+def _within(crop: Crop, *, size: int, image_size_px: Float[Array, "2"]) -> Float[Array, "size size"]:
+    """1 where a crop pixel lies on the photo."""
+    steps = jnp.arange(size) / crop.zoom
+    inside = [(crop.offset_px[k] + steps > -0.5) & (crop.offset_px[k] + steps < image_size_px[k] - 0.5) for k in (0, 1)]
+    return (inside[1][:, None] & inside[0][None, :]).astype(jnp.float32)
+
+
+def fit_surface(
+    image: Float[Array, "size size 3"],
+    vertices_mm: Float[Array, "vertices 3"],
+    fit: CoarseFit,
+    camera: Camera,
+    crop: Crop,
+    image_size_px: Float[Array, "2"],
+    templates: Templates,
+    weights: FineWeights,
+    *,
+    schedule: Schedule,
+) -> FineMaps:
+    """Fine stage on the crop, from the medium mesh as the crop's camera sees it."""
+    inputs = observe.run(
+        image, vertices_mm, crop_pose(fit.pose, crop), camera=crop_camera(camera, crop), model=templates.model,
+        surface=templates.surface, inside=_within(crop, size=image.shape[0], image_size_px=image_size_px),
+    )  # fmt: skip
+    return fine.run(inputs, weights=weights, schedule=schedule)
+
+
+def put_detail(
+    vertices_mm: Float[Array, "vertices 3"],
+    maps: FineMaps,
+    fit: CoarseFit,
+    camera: Camera,
+    crop: Crop,
+    image: Float[Array, "size size 3"],
+    templates: Templates,
+) -> tuple[DetailMesh, DetailMesh, TextureMaps, Array]:
+    """Displaced meshes of both phases, baked textures, and the face under a new light."""
+    pose, window = crop_pose(fit.pose, crop), crop_camera(camera, crop)
+    shared = dict(model=templates.model, template=templates.detail)
+    first = detail.run(vertices_mm, maps._replace(height_px=maps.phase1_height_px), pose, window, **shared)
+    second = detail.run(vertices_mm, maps, pose, window, **shared)
+    textures = detail.bake(second, maps, pose, window, **shared)
+    return first, second, textures, relight(maps.albedo, maps.normals_image, maps.mask, background=image)
+
+
+def frames(
+    images: Float[Array, "frames height width 3"],
+    landmarks: Landmarks,
+    *,
+    camera: Camera,
+    templates: Templates,
+    preset: Preset,
+    size: int,
+) -> tuple[CoarseFit, MediumFit, Crop, FineMaps]:
+    """Many frames of one size in parallel: coarse, medium and fine stage under one vmap (jit it).
+
+    `landmarks` has a leading frame axis. No frame is left out here; look at the `finite` flags.
+    """
+    image_size_px = jnp.array([images.shape[2], images.shape[1]], jnp.float32)
+
+    def frame(image, points):
+        first, second, centre, side = fit_shape(points, camera, templates, preset.stiffness)
+        crop = square_crop(centre, side, size=size)
+        window = crop_image(image, crop, size=size)
+        maps = fit_surface(
+            window, second.vertices_mm, first, camera, crop, image_size_px, templates, preset.weights,
+            schedule=preset.schedule,
+        )  # fmt: skip
+        return first, second, crop, maps
+
+    return jax.vmap(frame)(images, landmarks)
+
+
+def with_height(maps: FineMaps, height_px: Float[Array, "height width"]) -> FineMaps:
+    """The maps with another height map, its normals and its shading."""
+    normals = depth_normals(height_px)
+    return maps._replace(height_px=height_px, normals_image=normals, shading=shading(normals, maps.light))
+
+
+def clay_picture(
+    vertices_mm: Float[Array, "vertices 3"],
+    triangles: Array,
+    pose: Pose,
+    camera: Camera,
+    crop: Crop,
+    *,
+    size: int,
+) -> Float[Array, "{size} {size} 3"]:
+    """A mesh (object frame) in clay, as the crop's camera sees it; pose and camera are the photo's."""
+    return render_clay(vertices_mm, triangles, crop_pose(pose, crop), camera=crop_camera(camera, crop), size=size)

@@ -1,0 +1,115 @@
+"""Surfaces find back to themselves, and distances are those one can work out by hand."""
+
+import numpy as np
+import pytest
+
+from jaxface.evaluation.alignment import (
+    Similarity,
+    align_surface,
+    closest_points,
+    invert,
+    make_surface,
+    procrustes,
+    transform,
+)
+
+
+def _rotation(axis, angle):
+    x, y, z = np.array(axis) / np.linalg.norm(axis)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+
+
+def _height_field(height, *, side=41, step=2.0):
+    """Grid mesh of z = height(x, y), about the origin."""
+    axis = (np.arange(side) - (side - 1) / 2) * step
+    x, y = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
+    rows = np.arange(side * side).reshape(side, side)
+    a, b, c, d = (part.ravel() for part in (rows[:-1, :-1], rows[1:, :-1], rows[1:, 1:], rows[:-1, 1:]))
+    return np.stack([x, y, height(x, y)], axis=1), np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+
+
+def _hills(x, y):
+    return 12.0 * np.cos(x / 15.0) * np.cos(y / 22.0) + 3.0 * np.sin(x / 9.0 + y / 13.0)
+
+
+MOVE = Similarity(1.07, _rotation((0.3, 1.0, 0.2), 0.12), np.array([2.0, -1.5, 3.0]))
+
+
+def test_procrustes_finds_a_similarity_and_its_inverse():
+    source = np.random.default_rng(0).normal(size=(20, 3))
+    found = procrustes(source, transform(source, similarity=MOVE))
+    for value, wanted in zip(found, MOVE, strict=True):
+        np.testing.assert_allclose(value, wanted, atol=1e-12)
+    np.testing.assert_allclose(
+        transform(transform(source, similarity=MOVE), similarity=invert(MOVE)), source, atol=1e-12
+    )
+
+
+def test_procrustes_never_reflects():
+    source = np.random.default_rng(1).normal(size=(20, 3))
+    found = procrustes(source, source * np.array([[1.0, 1.0, -1.0]]))
+    assert np.linalg.det(found.rotation) == pytest.approx(1.0)
+
+
+def test_procrustes_needs_three_points():
+    with pytest.raises(ValueError, match="at least 3"):
+        procrustes(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+def test_closest_points_match_a_dense_search():
+    """Against the nearest of many samples on every triangle."""
+    vertices, triangles = _height_field(_hills, side=9, step=8.0)
+    rng = np.random.default_rng(2)
+    points = vertices[rng.integers(0, len(vertices), 200)] + rng.normal(0.0, 3.0, (200, 3))
+    places = closest_points(points, surface=make_surface(vertices, triangles))
+    u, v = (grid.ravel() for grid in np.meshgrid(*[np.linspace(0.0, 1.0, 41)] * 2))
+    weights = np.stack([u, v, 1.0 - u - v], axis=1)[u + v <= 1.0 + 1e-9]
+    samples = np.einsum("sk,fkc->fsc", weights, vertices[triangles]).reshape(-1, 3)
+    found = np.linalg.norm(places - points, axis=1)
+    dense = np.array([np.min(np.linalg.norm(samples - point[None, :], axis=1)) for point in points])
+    assert np.all(found >= dense - 0.2)  # never nearer than the surface, up to the spacing of the samples
+    assert np.mean(found <= dense + 1e-9) > 0.95
+
+
+def test_vertices_without_triangles_are_no_surface():
+    vertices, triangles = _height_field(lambda x, y: 0.0 * x, side=5)
+    points = np.array([[0.3, 0.2, 1.0]])
+    with_stray = np.concatenate([points, vertices])
+    places = closest_points(points, surface=make_surface(with_stray, triangles + 1))
+    np.testing.assert_allclose(places, [[0.3, 0.2, 0.0]], atol=1e-12)
+
+
+def test_a_mesh_comes_back_from_a_similarity():
+    vertices, triangles = _height_field(_hills)
+    moved = transform(vertices, similarity=MOVE)
+    found = align_surface(vertices[::3], moved, triangles, kept=1.0, num_iterations=300, tolerance=1e-9)
+    assert np.max(found.distances) < 1e-3
+    assert found.similarity.scale * MOVE.scale == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_known_offset_is_the_distance():
+    """Points 0.5 above every second cell's middle and 0.5 below the others: no similarity can help."""
+    vertices, triangles = _height_field(lambda x, y: 0.0 * x)
+    points = vertices[triangles].mean(axis=1)
+    rows = np.arange(len(points))
+    points[:, 2] += np.where((rows + rows // 40) % 2 == 0, 0.5, -0.5)
+    found = align_surface(points, vertices, triangles, kept=1.0)
+    np.testing.assert_allclose(found.distances, 0.5, atol=1e-2)
+
+
+def test_trimming_ignores_outliers():
+    vertices, triangles = _height_field(_hills)
+    points = vertices[::3].copy()
+    points[::20] += np.array([[0.0, 0.0, 15.0]])
+    moved = transform(vertices, similarity=MOVE)
+    found = align_surface(points, moved, triangles, kept=0.9, num_iterations=300, tolerance=1e-9)
+    inliers = np.arange(len(points)) % 20 != 0
+    assert np.max(found.distances[inliers]) < 1e-2
+    assert np.min(found.distances[~inliers]) > 3.0
+
+
+def test_the_same_twice():
+    vertices, triangles = _height_field(_hills, side=15)
+    runs = [align_surface(vertices, transform(vertices, similarity=MOVE), triangles) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].distances, runs[1].distances)
