@@ -23,4 +23,5 @@ def vertex_normals(
 def depth_normals(height_px: Float[Array, "height width"]) -> Float[Array, "height width 3"]:
     """Image-frame normals (-dh/dx, -dh/dy, 1) / norm by central differences, one-sided at the border."""
     dy, dx = jnp.gradient(height_px)
-    return normalise(jnp.stack([-dx, -dy, jnp.ones_like(height_px)], axis=-1))
+    z = 1.0 / jnp.sqrt(1.0 + dx * dx + dy * dy)
+    return jnp.stack([-dx * z, -dy * z, z], axis=-1)

@@ -14,26 +14,30 @@ ROBUST_STEPS = 4
 
 def sh_basis(normals_image: Float[Array, "*batch 3"]) -> Float[Array, "*batch 9"]:
     """Y_k(n) of Eq. 5: real spherical harmonics up to order 2, orthonormal on the sphere (m = 9)."""
+    return jnp.stack(_sh_planes(normals_image), axis=-1)
+
+
+def _sh_planes(normals_image: Float[Array, "*batch 3"]) -> list[Float[Array, "*batch"]]:
     x, y, z = normals_image[..., 0], normals_image[..., 1], normals_image[..., 2]
-    return jnp.stack(
-        [
-            jnp.full_like(x, 0.282095),
-            0.488603 * y,
-            0.488603 * z,
-            0.488603 * x,
-            1.092548 * x * y,
-            1.092548 * y * z,
-            0.315392 * (3.0 * z * z - 1.0),
-            1.092548 * x * z,
-            0.546274 * (x * x - y * y),
-        ],
-        axis=-1,
-    )
+    return [
+        jnp.full_like(x, 0.282095),
+        0.488603 * y,
+        0.488603 * z,
+        0.488603 * x,
+        1.092548 * x * y,
+        1.092548 * y * z,
+        0.315392 * (3.0 * z * z - 1.0),
+        1.092548 * x * z,
+        0.546274 * (x * x - y * y),
+    ]
 
 
 def shading(normals_image: Float[Array, "*batch 3"], light: Float[Array, "9 3"]) -> Float[Array, "*batch 3"]:
     """S(n) of Eq. 5, one set of coefficients a colour channel."""
-    return matmul(sh_basis(normals_image), light)
+    # Sums of planes fuse into one pass; the product of `sh_basis` with `light` is four times as slow on CPU.
+    planes = _sh_planes(normals_image)
+    channels = [sum(light[k, c] * plane for k, plane in enumerate(planes)) for c in range(3)]
+    return jnp.stack(channels, axis=-1)
 
 
 def _solve_light(rows: Array, target: Array, weights: Array) -> Array:
