@@ -2,7 +2,7 @@
 
     python experiments/accuracy.py
 
-About 15 minutes on 2 cores at 512 pixels. Writes experiments/results/accuracy.json (every case) and accuracy.md (the
+About 20 minutes on 2 cores at 512 pixels. Writes experiments/results/accuracy.json (every case) and accuracy.md (the
 tables that are printed). Expected: in normal error, fine below medium below coarse.
 
 Two kinds of faces. "default": the embedded model, bent by smooth fields outside its basis, with creases, lumps and

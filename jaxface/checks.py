@@ -42,8 +42,9 @@ def _flipped(before_mm: np.ndarray, after_mm: np.ndarray, triangles: np.ndarray)
     return float(np.mean(np.sum(face_normals(before_mm) * face_normals(after_mm), axis=1) <= 0.0))
 
 
-def check_medium(fit: MediumFit, coarse: CoarseFit, *, triangles: np.ndarray) -> Verdict:
-    """Did the deformation bring the landmarks closer without tearing the surface?"""
+def check_medium(fit: MediumFit, coarse: CoarseFit, *, triangles: np.ndarray, residuals: np.ndarray) -> Verdict:
+    """Did the deformation help without tearing the surface? `residuals`: of the coarse and of the medium shape, how far
+    the photo is from their shading; misplaced landmarks raise it."""
     before, after = np.asarray(coarse.vertices_mm), np.asarray(fit.vertices_mm)
     move = float(np.max(np.linalg.norm(after - before, axis=1)))
     flipped = _flipped(before, after, triangles)
@@ -57,6 +58,9 @@ def check_medium(fit: MediumFit, coarse: CoarseFit, *, triangles: np.ndarray) ->
     energies = np.asarray(fit.energies)
     if energies[-1] > energies[0] * WORSE:
         return figures, "the energy rose instead of falling"
+    figures |= {"shading_residual_coarse": float(residuals[0]), "shading_residual": float(residuals[1])}
+    if residuals[1] > residuals[0]:
+        return figures, "its shading explains the photo worse than the coarse shape's"
     return figures, ""
 
 

@@ -14,13 +14,15 @@ from jaxface.morphable.default import load_default
 from jaxface.presets import FineWeights, Preset, Schedule
 from jaxface.rendering.camera import crop_camera, crop_image, crop_pose, project
 from jaxface.rendering.clay import relight, render_clay
-from jaxface.rendering.lighting import shading
+from jaxface.rendering.image_model import render
+from jaxface.rendering.lighting import sh_basis, shading
 from jaxface.stages import coarse, detail, fine, medium, observe
 from jaxface.types import (
     Camera,
     CoarseFit,
     Crop,
     DetailMesh,
+    FineInputs,
     FineMaps,
     Landmarks,
     MediumFit,
@@ -73,7 +75,8 @@ def fit_shape(
         camera=camera,
         weights=medium.MediumWeights(stiffness=stiffness),
     )
-    points = project(second.vertices_mm, first.pose, camera=camera)[:, :2]
+    seen_mm = jnp.where(second.finite, second.vertices_mm, first.vertices_mm)
+    points = project(seen_mm, first.pose, camera=camera)[:, :2]
     low, high = jnp.min(points, axis=0), jnp.max(points, axis=0)
     return first, second, 0.5 * (low + high), jnp.max(high - low)
 
@@ -104,11 +107,50 @@ def fit_surface(
     schedule: Schedule,
 ) -> FineMaps:
     """Fine stage on the crop, from the medium mesh as the crop's camera sees it."""
-    inputs = observe.run(
+    inputs = _observe(image, vertices_mm, fit, camera, crop, image_size_px, templates)
+    return fine.run(inputs, weights=weights, schedule=schedule)
+
+
+def shading_residuals(
+    image: Float[Array, "size size 3"],
+    shapes_mm: Float[Array, "shapes vertices 3"],
+    fit: CoarseFit,
+    camera: Camera,
+    crop: Crop,
+    image_size_px: Float[Array, "2"],
+    templates: Templates,
+    *,
+    schedule: Schedule,
+) -> Float[Array, "shapes"]:
+    """How well the best light explains the photo on each shape, with the regions' mean colours: the median over skin of
+    |I' - I|. On rendered faces, of two shapes the one with less normal error has less of it."""
+
+    def residual(vertices_mm):
+        inputs = _observe(image, vertices_mm, fit, camera, crop, image_size_px, templates)
+        height_px = fine.fill_outside(inputs.height_px, inputs.covered)
+        normals = depth_normals(height_px)
+        appearance = fine.estimate_appearance(inputs, normals, schedule=schedule)
+        rendered = render(appearance.mean_albedo, shading(normals, appearance.light))
+        distance = jnp.mean(jnp.abs(rendered - image), axis=-1)
+        return jnp.nanmedian(jnp.where(appearance.confidence > 0.5, distance, jnp.nan))
+
+    return jax.lax.map(residual, shapes_mm)
+
+
+def _observe(
+    image: Array,
+    vertices_mm: Array,
+    fit: CoarseFit,
+    camera: Camera,
+    crop: Crop,
+    image_size_px: Array,
+    templates: Templates,
+) -> FineInputs:
+    """The medium mesh as the crop's camera sees it."""
+    return observe.run(
         image, vertices_mm, crop_pose(fit.pose, crop), camera=crop_camera(camera, crop), model=templates.model,
         surface=templates.surface, inside=_within(crop, size=image.shape[0], image_size_px=image_size_px),
     )  # fmt: skip
-    return fine.run(inputs, weights=weights, schedule=schedule)
 
 
 def put_detail(
@@ -155,6 +197,20 @@ def frames(
         return first, second, crop, maps
 
     return jax.vmap(frame)(images, landmarks)
+
+
+def without_fine(maps: FineMaps, image: Float[Array, "height width 3"]) -> FineMaps:
+    """Maps in place of ones that did not stay finite: the medium shape, the photo as albedo under even light."""
+    medium_px = maps.medium_height_px
+    light = jnp.zeros_like(maps.light).at[0].set(1.0 / sh_basis(jnp.array([0.0, 0.0, 1.0]))[0])
+    maps = maps._replace(
+        phase1_height_px=medium_px,
+        albedo=image,
+        specular=jnp.zeros_like(image),
+        confidence=jnp.zeros_like(medium_px),
+        light=light,
+    )
+    return with_height(maps, medium_px)
 
 
 def with_height(maps: FineMaps, height_px: Float[Array, "height width"]) -> FineMaps:

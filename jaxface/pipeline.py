@@ -19,7 +19,18 @@ from jaxface.execution import run_timed
 from jaxface.geometry.normals import vertex_normals
 from jaxface.io.arrays import as_rgb, crop_window
 from jaxface.presets import PRESETS, Preset
-from jaxface.types import Camera, CoarseFit, Crop, FaceError, FineMaps, Landmarks, Mesh, Reconstruction, StageReport
+from jaxface.types import (
+    Camera,
+    CoarseFit,
+    Crop,
+    FaceError,
+    FineMaps,
+    Landmarks,
+    MediumFit,
+    Mesh,
+    Reconstruction,
+    StageReport,
+)
 
 
 class _Log:
@@ -87,9 +98,11 @@ def reconstruct(
     log.end("templates", ({}, ""), seconds=time.perf_counter() - start)
 
     camera = frame.make_camera(height=height, width=width, focal_px=focal_px)
-    first, medium_mm, crop = _shape(log, points, camera, templates, chosen.stiffness, size=size)
+    first, second, crop = _shape(log, points, camera, templates, chosen.stiffness, size=size)
     window = crop_window(image, crop, size=size)
-    maps = _surface(log, window, medium_mm, first, camera, crop, (width, height), templates, chosen)
+    view = (first, camera, crop, jnp.array([width, height], jnp.float32), templates)
+    medium_mm = _choose_medium(log, window, first, second, view, chosen)
+    maps = _surface(log, window, medium_mm, view, chosen)
 
     log.begin("detail")
     arguments = (medium_mm, maps, first, camera, crop, jnp.asarray(window), templates)
@@ -103,41 +116,42 @@ def reconstruct(
 
 def _shape(
     log: _Log, points: Landmarks, camera: Camera, templates: frame.Templates, stiffness: float, *, size: int
-) -> tuple[CoarseFit, Array, Crop]:
-    """Coarse and medium stage with their checks; without a coarse shape there is nothing to return."""
+) -> tuple[CoarseFit, MediumFit, Crop]:
+    """Coarse and medium stage; without a coarse shape there is nothing to return."""
     log.begin("shape")
     (first, second, centre, side), *times = run_timed(frame.fit_shape, points, camera, templates, stiffness)
     verdict = checks.check_coarse(first, face_px=float(side))
     if not log.end("coarse", verdict, seconds=times[0], compile_seconds=times[1]):
         raise FaceError(f"The face could not be fitted: {log.reports[-1].reason}.")
-    verdict = checks.check_medium(second, first, triangles=np.asarray(templates.model.triangles))
-    kept = log.end("medium", verdict, seconds=0.0)
-    crop = frame.square_crop(centre, side, size=size)
-    return first, second.vertices_mm if kept else first.vertices_mm, crop
+    return first, second, frame.square_crop(centre, side, size=size)
 
 
-def _surface(
-    log: _Log,
-    window: np.ndarray,
-    vertices_mm: Array,
-    fit: CoarseFit,
-    camera: Camera,
-    crop: Crop,
-    image_size: tuple[int, int],
-    templates: frame.Templates,
-    preset: Preset,
-) -> FineMaps:
+def _choose_medium(
+    log: _Log, window: np.ndarray, first: CoarseFit, second: MediumFit, view: tuple, preset: Preset
+) -> Array:
+    """The medium shape, or the coarse one where the medium fails its checks or explains the photo worse."""
+    log.begin("medium")
+    shapes = jnp.stack([first.vertices_mm, second.vertices_mm])
+    arguments = (jnp.asarray(window), shapes, *view)
+    residuals, *times = run_timed(frame.shading_residuals, *arguments, schedule=preset.schedule)
+    triangles = np.asarray(view[-1].model.triangles)
+    verdict = checks.check_medium(second, first, triangles=triangles, residuals=np.asarray(residuals))
+    kept = log.end("medium", verdict, seconds=times[0], compile_seconds=times[1])
+    return second.vertices_mm if kept else first.vertices_mm
+
+
+def _surface(log: _Log, window: np.ndarray, vertices_mm: Array, view: tuple, preset: Preset) -> FineMaps:
     """Fine stage with its checks: a phase that fails them gives way to the height map before it."""
     log.begin("fine")
-    arguments = (jnp.asarray(window), vertices_mm, fit, camera, crop, jnp.array(image_size, jnp.float32), templates)
-    maps, seconds, compile_seconds = run_timed(frame.fit_surface, *arguments, preset.weights, schedule=preset.schedule)
+    arguments = (jnp.asarray(window), vertices_mm, *view, preset.weights)
+    maps, seconds, compile_seconds = run_timed(frame.fit_surface, *arguments, schedule=preset.schedule)
     verdict = checks.check_phase(maps, np.asarray(maps.phase1_height_px), image=window)
     if not log.end("fine phase 1", verdict, seconds=seconds, compile_seconds=compile_seconds):
         maps = maps._replace(phase1_height_px=maps.medium_height_px)
     verdict = checks.check_phase(maps, np.asarray(maps.height_px), image=window)
     if not log.end("fine phase 2", verdict, seconds=0.0):
         maps = frame.with_height(maps, maps.phase1_height_px)
-    return maps
+    return maps if bool(maps.finite) else frame.without_fine(maps, jnp.asarray(window))
 
 
 def _assemble(image, window, crop, camera, points, first, medium_mm, phases, maps, textures, relit, log, settings):

@@ -12,16 +12,17 @@ from scipy.ndimage import binary_erosion
 from accuracy_study.faces import Truth
 from jaxface.evaluation.alignment import Similarity, align_surface
 from jaxface.evaluation.metrics import high_pass_correlation, normal_error_degrees, rmse
+from jaxface.frame import default_templates
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import subdivide
 from jaxface.numerics import normalise
-from jaxface.frame import default_templates
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import Landmarks, Reconstruction
 
 SIGMAS_MM = (2.0, 4.0)  # of the high-pass
 RIM_PX = 3  # given up along the mask's edge, at 512
+FACING = 0.5  # cosine to the viewer from which detail is judged: beyond, height exaggerates it
 NUM_POINTS = 3000  # of the truth, for ICP
 NUM_SURFACE = 468  # MediaPipe points with a triangulation
 
@@ -41,6 +42,7 @@ class Field(NamedTuple):
     view: View
     smooth: View  # without relief
     mask: np.ndarray
+    facing: np.ndarray  # of the mask, where detail is judged
     px_per_mm: float
 
 
@@ -73,9 +75,10 @@ def evaluate(truth: Truth, rec: Reconstruction, *, detected: bool) -> dict[str, 
     templates = default_templates()
     base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=templates.detail.subdivision)
     base_px = draw(_place(base, rec), rec.fine.triangles, size=size).height_px
-    results["fine"] |= _correlations(
-        field, views["fine"].height_px - base_px, field.view.height_px - field.smooth.height_px, kind="relief"
-    )
+    along = field.smooth.normals_image[..., 2]  # turns height into distance along the normal
+    relief_px, truth_px = along * (views["fine"].height_px - base_px), field.view.height_px
+    results["fine"] |= _correlations(field, relief_px, along * (truth_px - field.smooth.height_px), kind="relief")
+    results["fine"] |= _correlations(field, relief_px, along * (truth_px - base_px), kind="correction")
     results["smooth truth"] = _map_metrics(field, field.smooth)
     if detected:
         mesh = (_landmark_vertices(rec.landmarks), _landmark_triangles())
@@ -93,7 +96,7 @@ def _judge(truth: Truth, covers: list[np.ndarray], *, size: int) -> Field:
     smooth = draw(truth.smooth_px, truth.triangles, size=size)
     mask = np.logical_and.reduce([view.covered, smooth.covered, view.values < 0.05, *covers])
     mask = binary_erosion(mask, iterations=max(1, round(RIM_PX * size / 512)))
-    return Field(view, smooth, mask, truth.px_per_mm)
+    return Field(view, smooth, mask, mask & (smooth.normals_image[..., 2] > FACING), truth.px_per_mm)
 
 
 def _metrics(field: Field, view: View, mesh: tuple) -> dict[str, float]:
@@ -103,13 +106,14 @@ def _metrics(field: Field, view: View, mesh: tuple) -> dict[str, float]:
 def _map_metrics(field: Field, view: View) -> dict[str, float]:
     mask = field.mask & view.covered
     error = normal_error_degrees(view.normals_image, field.view.normals_image, mask=mask)
-    return {"normal_degrees": error} | _correlations(field, view.height_px, field.view.height_px, kind="height")
+    seen = field._replace(facing=field.facing & view.covered)
+    return {"normal_degrees": error} | _correlations(seen, view.height_px, field.view.height_px, kind="height")
 
 
 def _correlations(field: Field, height_px: np.ndarray, truth_px: np.ndarray, *, kind: str) -> dict[str, float]:
     found = {}
     for sigma in SIGMAS_MM:
-        value = high_pass_correlation(height_px, truth_px, mask=field.mask, sigma_px=sigma * field.px_per_mm)
+        value = high_pass_correlation(height_px, truth_px, mask=field.facing, sigma_px=sigma * field.px_per_mm)
         found[f"{kind}_hp{sigma:.0f}"] = float(np.nan_to_num(value))
     return found
 

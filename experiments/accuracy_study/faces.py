@@ -14,7 +14,7 @@ from jaxface.synthetic import preset_light, synthetic_face
 from jaxface.types import Landmarks, Region
 
 LIGHTS = ("soft", "side", "top")
-YAWS = (-30, 0, 30)  # degrees, positive towards the subject's left
+YAWS = (0, -30, 30)  # degrees, positive towards the subject's left; frontal first, for short runs
 LEVELS = 2  # of subdivision: edges of about 0.7 mm, which carry pores
 
 
@@ -53,7 +53,7 @@ def make_cases(world: str, *, identities: int, count: int) -> list[Case]:
     cases = []
     for index in range(count):
         turn, identity = divmod(index, identities)
-        yaw = YAWS[(identity // 3 + turn + turn // 3) % 3]
+        yaw = YAWS[(identity + identity // 3 + 2 * turn + turn // 3) % 3]
         cases.append(Case(world, identity, LIGHTS[(identity + turn) % 3], yaw))
     return cases
 

@@ -36,7 +36,7 @@ from jaxface.synthetic_fields import relief
 from jaxface.synthetic_paint import backdrop, paint_face
 from jaxface.types import NUM_LANDMARKS, Landmarks, Pose, Region
 
-# Ranges of vertices and of faces (end exclusive): head with sockets, both eyeballs; of the first, the front of the face.
+# Ranges of vertices and of faces (end exclusive): head with sockets, both eyeballs. The front of the face comes first.
 _PARTS = (((0, 14062), (0, 14034)), ((21451, 24591), (21496, 24692)))
 _FRONT, _HEAD = 6706, 14062
 _HAIR, _HAIRLINE_MM = (0.16, 0.11, 0.08), (88.0, 96.0)  # above the middle of the eyes, on ICT's neutral

@@ -20,6 +20,8 @@ COLUMNS = {
     "RMSE (mm)": ("rmse_mm", ".3f"),
     "hp relief, 2 mm": ("relief_hp2", ".3f"),
     "hp relief, 4 mm": ("relief_hp4", ".3f"),
+    "hp correction, 2 mm": ("correction_hp2", ".3f"),
+    "hp correction, 4 mm": ("correction_hp4", ".3f"),
     "hp height, 2 mm": ("height_hp2", ".3f"),
     "hp height, 4 mm": ("height_hp4", ".3f"),
 }
@@ -106,8 +108,10 @@ def to_markdown(summary: dict, settings: dict, around: dict) -> str:
     lines += [
         "Normal error: mean angle over the pixels where the true face and all of ours are seen, without eyes, mouth and"
         " rim. RMSE: distance of the true points seen there from the mesh after similarity ICP, each mesh its own.",
-        "hp: correlation of maps less their Gaussian mean (sigma as given); relief is the height that a surface has more than"
-        " the smooth one under it (truth without wrinkles; our medium mesh).",
+        "hp: correlation of maps less their Gaussian mean (sigma as given), where the true face is turned from the"
+        " viewer by at most 60 degrees. Relief is how far, along the normal, a surface lies above the smooth one"
+        " under it (truth without wrinkles; our medium mesh); correction compares our relief with all that our medium"
+        " mesh lacks.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -128,8 +132,8 @@ def _sentences(figures: dict[str, float]) -> list[str]:
     if not figures:
         return ["No case ended with a face."]
     return [
-        f"Normal error: medium below coarse in {100 * figures['medium_beats_coarse']:.0f} % of cases, fine below medium in"
-        f" {100 * figures['fine_beats_medium']:.0f} %. Largest change of RMSE from medium to fine:"
+        f"Normal error: medium below coarse in {100 * figures['medium_beats_coarse']:.0f} % of cases, fine below medium"
+        f" in {100 * figures['fine_beats_medium']:.0f} %. Largest change of RMSE from medium to fine:"
         f" {figures['worst_rmse_change_percent']:+.2f} %.",
         f"hp relief on the {figures['frontal_cases']} frontal cases: {figures['frontal_relief_hp2']:.3f} (2 mm),"
         f" {figures['frontal_relief_hp4']:.3f} (4 mm).",

@@ -44,7 +44,6 @@ class DetailTemplate(NamedTuple):
     subdivision: Subdivision
     uvs: Float[Array, "uv_vertices 2"]
     uv_triangles: Int[Array, "fine_faces 3"]
-    uv_triangles: Int[Array, "fine_faces 3"]
     texture_vertices: Int[Array, "fine_faces 3"]
     texture_uvs: Int[Array, "fine_faces 3"]
     raster: Raster

@@ -12,8 +12,6 @@ from jaxface.types import Camera, FineInputs, MorphableModel, Pose, Region
 
 # Cosines to the viewer between which the surface gains trust: grazing light and hair sit at the rim.
 _FACING = (0.15, 0.45)
-# Brow hair is texture, not relief: it keeps this share of its weight.
-_BROW_TRUST = 0.4
 
 
 def _smoothstep(x: Array, low: float, high: float) -> Array:
@@ -51,7 +49,8 @@ def run(
     attributes = subdivide(_vertex_attributes(model), subdivision=surface)
     seen = interpolate(raster, jnp.concatenate([attributes, facing], axis=1), surface.triangles)
     covered = jnp.where(raster.triangle >= 0, 1.0, 0.0)
-    trust = (1.0 - (1.0 - _BROW_TRUST) * seen[..., 1]) * (1.0 - _smoothstep(seen[..., 3], 0.05, 0.4))
+    # Brow hair is texture, not relief.
+    trust = (1.0 - seen[..., 1]) * (1.0 - _smoothstep(seen[..., 3], 0.05, 0.4))
     prior = covered * inside * trust * _smoothstep(seen[..., 7], *_FACING)
     return FineInputs(
         image=image,

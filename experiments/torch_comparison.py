@@ -1,0 +1,148 @@
+"""The fine stage against the same schedule in eager PyTorch, interleaved on one scene; used by benchmark.py.
+
+The schedule, rates and energies are those of the script that is compared with (Eq. 9 on the change of the height, all
+sums in its units), so that results agree; PyTorch runs in its own process.
+"""
+
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxface import presets
+from jaxface.energies.albedo import albedo_energy
+from jaxface.energies.depth import depth_energy
+from jaxface.energies.specular import specular_energy
+from jaxface.geometry.normals import depth_normals
+from jaxface.imaging.filters import erode, masked_blur
+from jaxface.morphable.default import load_default
+from jaxface.numerics import matmul
+from jaxface.rendering.camera import project
+from jaxface.rendering.image_model import render
+from jaxface.rendering.lighting import sh_basis, shading
+from jaxface.rendering.raster import rasterise
+from jaxface.solvers.adam import minimise, minimise_in_turn
+from jaxface.stages.fine import fill_outside
+from jaxface.synthetic import synthetic_face
+
+BLURS = ("depthwise", "batch", "box")  # how PyTorch blurs; ours is the exact Gaussian throughout
+GREY_LEVELS = 255.0**2  # the compared script multiplies Eqs. 6 and 8 by this
+
+
+def make_scene(*, size: int) -> dict[str, np.ndarray]:
+    """A synthetic face with a smooth height map and a smooth albedo to start from."""
+    face = synthetic_face(jax.random.key(3), model=load_default(), size=size)
+    points = project(face.smooth_mm, face.pose, camera=face.camera)
+    raster = rasterise(points, face.triangles, height=size, width=size)
+    covered = (raster.triangle >= 0).astype(jnp.float32)
+    mask = erode(covered * face.mask)
+    albedo = masked_blur(face.albedo, face.mask, sigma=size / 64.0)
+    scene = dict(image=face.image, depth0=fill_outside(raster.height_px, covered), mask=mask, albedo0=albedo)
+    return {name: np.asarray(value) for name, value in scene.items()}
+
+
+@functools.partial(jax.jit, static_argnames="steps")
+def solve(image: jax.Array, depth0: jax.Array, mask: jax.Array, albedo0: jax.Array, *, steps: tuple[int, int, int]):
+    """Light, albedo, then two phases of one albedo, specular and depth step each; returns the three maps."""
+    preset = presets.paper()
+    weights = preset.weights
+    normals = depth_normals(depth0)
+    light = _fit_light(image, albedo0, normals, mask)
+    shade = shading(normals, light)
+    inside = mask[..., None]
+    mean = jnp.sum(image * inside, axis=(0, 1)) / jnp.sum(shade * inside, axis=(0, 1))
+    shared = dict(image=image, mask=mask)
+    in_albedo = dict(mean_albedo=jnp.broadcast_to(mean, image.shape), weights=weights.albedo, **shared)
+
+    def of_albedo(albedo, shade, specular):
+        return GREY_LEVELS * albedo_energy(albedo, shading=shade, specular=specular, **in_albedo)
+
+    first = minimise(of_albedo, albedo0, (shade, 0.0), learning_rate=weights.albedo_rate, num_steps=steps[0]).value
+    specular_init = (image - render(first, shade)) * inside
+
+    def block_albedo(blocks):
+        return of_albedo(blocks[0], shading(depth_normals(blocks[2]), light), blocks[1])
+
+    def block_specular(blocks):
+        diffuse = render(blocks[0], shading(depth_normals(blocks[2]), light))
+        energy = specular_energy(
+            blocks[1], diffuse=diffuse, specular_init=specular_init, weights=weights.specular, **shared
+        )
+        return GREY_LEVELS * energy
+
+    blocks = (first, jnp.zeros_like(image), depth0)
+    phases = ((weights.phase1, weights.phase1_rate, steps[1]), (weights.phase2, weights.phase2_rate, steps[2]))
+    for depth_weights, rate, num_steps in phases:
+
+        def block_depth(blocks, depth_weights=depth_weights):
+            return depth_energy(
+                blocks[2], albedo=blocks[0], specular=blocks[1], light=light, initial_height_px=depth0,
+                weights=depth_weights, **shared,
+            )  # fmt: skip
+
+        energies = (block_albedo, block_specular, block_depth)
+        rates = (weights.albedo_rate_in_turn, weights.specular_rate, rate)
+        blocks = minimise_in_turn(energies, blocks, learning_rates=rates, num_steps=num_steps).value
+    return blocks
+
+
+def _fit_light(image, albedo, normals, mask):
+    """Plain least squares on the mask, as the compared script has it; `estimate_light` is robust."""
+
+    def channel(colour, gamma):
+        rows = sh_basis(normals).reshape(-1, 9) * (gamma * mask).reshape(-1, 1)
+        # QR as lstsq does: the normal equations lose too many digits in float32.
+        orthogonal, upper = jnp.linalg.qr(rows)
+        target = matmul(orthogonal.T, (colour * mask).reshape(-1))
+        return jax.scipy.linalg.solve_triangular(upper, target, lower=False)
+
+    return jax.vmap(channel, in_axes=-1, out_axes=-1)(image, albedo)
+
+
+def compare(
+    *, python: str, script: str, folder: pathlib.Path, size: int, steps: tuple[int, int, int], repeats: int
+) -> list[dict]:
+    """Ours and PyTorch's in turn, `repeats` times for each kind of blur; one row a kind, with medians."""
+    scene = make_scene(size=size)
+    path = folder / f"scene{size}.npz"
+    np.savez(path, **scene)
+    arrays = [jnp.asarray(scene[name]) for name in ("image", "depth0", "mask", "albedo0")]
+    jax.block_until_ready(solve(*arrays, steps=steps))
+    inner = np.asarray(erode(arrays[2])) > 0
+    ours_ms, torch_ms, apart_px = {kind: [] for kind in BLURS}, {kind: [] for kind in BLURS}, {}
+    for _ in range(repeats):
+        for kind in BLURS:
+            start = time.perf_counter()
+            blocks = jax.block_until_ready(solve(*arrays, steps=steps))
+            ours_ms[kind].append(1e3 * (time.perf_counter() - start) / sum(steps))
+            milliseconds, depth = _run_torch(python, script, path, kind=kind, steps=steps)
+            torch_ms[kind].append(milliseconds)
+            difference = np.asarray(blocks[2]) - depth
+            apart_px[kind] = float(np.sqrt(np.mean(difference[inner] ** 2)))
+    rows = []
+    for kind in BLURS:
+        ours, theirs = float(np.median(ours_ms[kind])), float(np.median(torch_ms[kind]))
+        rows.append(
+            dict(size=size, torch_blur=kind, jaxface_ms=ours, torch_ms=theirs, ratio=theirs / ours,
+                 depth_rms_px=apart_px[kind])
+        )  # fmt: skip
+    return rows
+
+
+def _run_torch(
+    python: str, script: str, scene: pathlib.Path, *, kind: str, steps: tuple[int, int, int]
+) -> tuple[float, np.ndarray]:
+    """Milliseconds an iteration as the script prints them, and its height map."""
+    result = scene.with_name("torch.npz")
+    command = [python, script, str(scene), "--iters", ",".join(map(str, steps)), "--blur", kind]
+    command += ["--threads", str(os.cpu_count()), "--out", str(result)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    milliseconds = float(re.search(r"\(([\d.]+) ms/iteration\)", printed).group(1))
+    with np.load(result) as arrays:
+        return milliseconds, arrays["depth"]

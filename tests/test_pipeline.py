@@ -1,0 +1,365 @@
+"""The whole pipeline on rendered faces with given landmarks; MediaPipe is not needed."""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface import checks, frame, pipeline, presets
+from jaxface.execution import num_compiled
+from jaxface.geometry.normals import depth_normals
+from jaxface.geometry.subdivision import subdivide
+from jaxface.morphable.default import load_default
+from jaxface.rendering.camera import crop_image, project
+from jaxface.synthetic import preset_light, synthetic_face
+from jaxface.types import CoarseFit, Crop, FaceError, Landmarks, Reconstruction
+
+SIZE = 128
+STAGES = ["landmarks", "templates", "coarse", "medium", "fine phase 1", "fine phase 2", "detail"]
+
+
+@functools.cache
+def photograph(seed=0, yaw=0.15):
+    """A face on a picture that is not square, its landmarks, and all that is true of it."""
+    light = preset_light("side")
+    face = synthetic_face(jax.random.key(seed), model=load_default(), size=200, yaw=yaw, light=light, levels=1)
+    image = np.pad(np.array(face.image), ((5, 11), (20, 3), (0, 0)), mode="edge")
+    landmarks = face.landmarks._replace(points_px=face.landmarks.points_px + jnp.array([[20.0, 5.0]]))
+    return image, landmarks, face
+
+
+def reconstruct(image, landmarks, **settings) -> Reconstruction:
+    return pipeline.reconstruct(image, landmarks=landmarks, size=SIZE, **settings)
+
+
+@pytest.fixture(scope="session")
+def rec() -> Reconstruction:
+    image, landmarks, _ = photograph()
+    return reconstruct(image, landmarks)
+
+
+@contextlib.contextmanager
+def compiled_programs():
+    """Names of everything that XLA compiles meanwhile, small programs between the stages included."""
+    names = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            if "Finished XLA compilation" in record.getMessage():
+                names.append(record.getMessage())
+
+    listener, logger = Listener(), logging.getLogger("jax")
+    logger.addHandler(listener)
+    try:
+        with jax.log_compiles():
+            yield names
+    finally:
+        logger.removeHandler(listener)
+
+
+def arrays(rec):
+    """Everything in the record that numbers are in, without the seconds."""
+    fields = {f.name: getattr(rec, f.name) for f in dataclasses.fields(rec) if f.name not in ("stages", "settings")}
+    meshes = {name: vars(fields.pop(name)) for name in ("coarse", "medium", "phase1", "fine")}
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((fields, meshes)) if not isinstance(leaf, str)]
+
+
+def face_normals(vertices, triangles):
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
+
+
+def status(rec, name):
+    (stage,) = [stage for stage in rec.stages if stage.name == name]
+    return stage
+
+
+def test_every_stage_reports(rec):
+    assert [stage.name for stage in rec.stages] == STAGES
+    assert [(stage.status, stage.reason) for stage in rec.stages] == [("ok", "")] * len(STAGES)
+    assert all(stage.seconds >= 0.0 and np.isfinite(list(stage.figures.values())).all() for stage in rec.stages)
+    assert {"residual_px", "compile_seconds"} <= status(rec, "coarse").figures.keys()
+    phase = status(rec, "fine phase 2").figures
+    assert phase["residual"] < phase["residual_medium"]
+
+
+def test_the_record_is_full_and_finite(rec):
+    image = photograph()[0]
+    np.testing.assert_allclose(rec.image, image, atol=1e-6)
+    assert all(np.isfinite(leaf).all() for leaf in arrays(rec) if leaf.dtype.kind == "f")
+    assert rec.crop_image.shape == rec.relit.shape == (SIZE, SIZE, 3)
+    assert rec.settings == {"preset": "default", "size": SIZE, "seed": 0, "focal_px": None, "face": None}
+    assert rec.model_name and rec.model_licence and len(rec.expression_names) == rec.coarse_fit.expression.shape[0]
+    for mesh in (rec.coarse, rec.medium, rec.phase1, rec.fine):
+        assert mesh.triangles.max() < len(mesh.vertices_mm) and mesh.uv_triangles.max() < len(mesh.uvs)
+        assert mesh.triangles.shape == mesh.uv_triangles.shape and mesh.uvs.min() >= 0.0 and mesh.uvs.max() <= 1.0
+    assert rec.fine_normals.shape == rec.base_normals.shape == rec.fine_colours.shape == rec.fine.vertices_mm.shape
+    np.testing.assert_allclose(np.linalg.norm(rec.fine_normals, axis=1), 1.0, atol=1e-3)
+
+
+def test_fine_meshes_have_detail_and_no_flipped_triangle(rec):
+    triangles, subdivision = rec.fine.triangles, frame.default_templates().detail.subdivision
+    base = np.asarray(subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=subdivision))
+    assert len(base) > 3 * len(rec.medium.vertices_mm)
+    for mesh in (rec.phase1, rec.fine):
+        moved = np.linalg.norm(mesh.vertices_mm - base, axis=1)
+        assert 0.1 < moved.max() < 4.0
+        assert (np.sum(face_normals(mesh.vertices_mm, triangles) * face_normals(base, triangles), axis=1) > 0.0).all()
+    assert np.abs(rec.fine.vertices_mm - rec.phase1.vertices_mm).max() > 1e-2
+    turned = np.sum(rec.fine_normals * rec.base_normals, axis=1)
+    assert turned.min() > 0.0 and np.mean(turned < 0.999) > 0.1
+
+
+def test_the_face_is_found_where_it_is(rec):
+    _, landmarks, face = photograph()
+    points = np.asarray(project(jnp.asarray(rec.medium.vertices_mm), rec.coarse_fit.pose, camera=rec.camera))
+    true = np.asarray(project(face.vertices_mm, face.pose, camera=face.camera)) + [20.0, 5.0, 0.0]
+    for axis in (0, 1):
+        assert np.abs(points[:, axis].min() - true[:, axis].min()) < 8.0
+        assert np.abs(points[:, axis].max() - true[:, axis].max()) < 8.0
+    confident = np.asarray(landmarks.confidence) > 0
+    middle = np.asarray(landmarks.points_px)[confident].mean(axis=0)
+    centre = (np.asarray(rec.crop.offset_px) + 0.5 * SIZE / float(rec.crop.zoom)) - middle
+    assert np.abs(centre).max() < 15.0
+    expected = np.asarray(crop_image(jnp.asarray(rec.image), rec.crop, size=SIZE))
+    assert np.sqrt(np.mean((rec.crop_image - expected) ** 2)) < 0.02
+
+
+def test_maps_agree_with_the_image(rec):
+    skin = rec.maps.confidence > 0.5
+    assert 0.1 < skin.mean() < 0.7
+    rendered = rec.maps.albedo * rec.maps.shading + rec.maps.specular
+    assert np.sqrt(np.mean((rendered - rec.crop_image)[skin] ** 2)) < 0.05
+
+
+def test_a_second_photo_compiles_nothing(rec):
+    image, landmarks, _ = photograph(seed=1, yaw=-0.1)
+    image, shifted = image[3:, 6:], landmarks._replace(points_px=landmarks.points_px - jnp.array([[6.0, 3.0]]))
+    before = num_compiled()
+    with compiled_programs() as names:
+        again = pipeline.reconstruct(np.ascontiguousarray(image), landmarks=shifted, size=SIZE, focal_px=900.0)
+    assert num_compiled() == before and names == []
+    assert all(stage.figures["compile_seconds"] < 0.01 for stage in again.stages)
+    assert again.image.shape != rec.image.shape and again.settings["focal_px"] == 900.0
+    assert np.abs(again.coarse.vertices_mm - rec.coarse.vertices_mm).max() > 1.0
+
+
+def test_the_listener_hears_compiles():
+    with compiled_programs() as names:
+        jax.jit(lambda x: x * 3.0 + len(names))(jnp.zeros(3))
+    assert any("<lambda>" in name for name in names)
+
+
+def test_the_same_photo_gives_the_same_bits(rec):
+    image, landmarks, _ = photograph()
+    again = reconstruct(image, landmarks)
+    for first, second in zip(arrays(rec), arrays(again), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_input_is_left_alone_and_its_type_does_not_matter(rec):
+    image, landmarks, _ = photograph()
+    bytes_ = np.round(image * 255.0).astype(np.uint8)
+    kept, stages = bytes_.copy(), []
+    again = reconstruct(bytes_, landmarks, progress=stages.append)
+    np.testing.assert_array_equal(bytes_, kept)
+    assert stages == ["landmarks", "templates", "shape", "fine", "detail"]
+    assert np.abs(again.maps.height_px - rec.maps.height_px).max() < 1.0
+
+
+def test_landmarks_may_come_from_a_file(rec, tmp_path):
+    image, landmarks, _ = photograph()
+    seen = np.asarray(landmarks.confidence)[:468] > 0
+    points = np.asarray(landmarks.points_px)[:468]
+    assert seen.mean() > 0.7
+    np.save(tmp_path / "points.npy", points)
+    again = reconstruct(image, str(tmp_path / "points.npy"))
+    assert np.sqrt(np.mean((again.coarse.vertices_mm - rec.coarse.vertices_mm) ** 2)) < 3.0
+
+
+def test_the_package_offers_the_same_function():
+    assert jaxface.reconstruct is pipeline.reconstruct
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        jaxface.no_such_thing  # noqa: B018
+
+
+def test_clay_pictures_of_every_shape(rec):
+    pictures = pipeline.render_shapes(rec)
+    assert list(pictures) == ["coarse", "medium", "phase1", "fine"]
+    for picture in pictures.values():
+        assert picture.shape == (SIZE, SIZE, 3) and picture.min() >= 0.0 and picture.max() <= 1.0
+        drawn = np.any(picture < 1.0, axis=-1)
+        assert np.mean(drawn == (rec.maps.mask > 0)) > 0.93
+    assert np.abs(pictures["fine"] - pictures["medium"]).max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"preset": "best"}, "paper, default"),
+        ({"size": 32}, "between 64 and 4096"),
+        ({"size": 10000}, "between 64 and 4096"),
+        ({"face": 1}, "--face"),
+        ({"image": np.zeros((5, 7, 2))}, "shape"),
+        ({"image": np.full((50, 70, 3), 200.0)}, "[0, 1]"),
+        ({"landmarks": "nowhere.npy"}, "nowhere.npy"),
+    ],
+)
+def test_wrong_arguments_are_told(settings, word):
+    image, landmarks, _ = photograph()
+    with pytest.raises(FaceError) as caught:
+        pipeline.reconstruct(**({"image": image, "landmarks": landmarks, "size": SIZE} | settings))
+    assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+def landmarks_of(points, confidence=None) -> Landmarks:
+    confidence = np.ones(len(points)) if confidence is None else confidence
+    return Landmarks(*(jnp.asarray(part, jnp.float32) for part in (points, np.zeros(len(points)), confidence)))
+
+
+def scattered():
+    return landmarks_of(np.random.default_rng(0).uniform(20, 180, (478, 2)))
+
+
+def shuffled():
+    landmarks = photograph()[1]
+    return landmarks_of(np.random.default_rng(0).permutation(np.asarray(landmarks.points_px)))
+
+
+def with_nan():
+    points = np.asarray(photograph()[1].points_px).copy()
+    points[30] = np.nan
+    return landmarks_of(points)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "word"),
+    [
+        (scattered, "do not look like a face"),
+        (shuffled, "do not look like a face"),
+        (with_nan, "finite"),
+        (lambda: landmarks_of(np.full((478, 2), 50.0)), "0 pixels"),
+        (lambda: landmarks_of(np.zeros((478, 2)), np.zeros(478)), "confidence"),
+        (lambda: landmarks_of(np.random.default_rng(0).uniform(20, 180, (68, 2))), "478 points"),
+    ],
+)
+def test_landmarks_that_are_no_face_are_told(rec, landmarks, word):
+    before = num_compiled()
+    with pytest.raises(FaceError) as caught:
+        reconstruct(photograph()[0], landmarks())
+    assert word in str(caught.value) and str(caught.value).endswith(".") and num_compiled() == before
+
+
+def refuse(monkeypatch, *, phases):
+    """Lets `check_phase` find fault with these phases (1 or 2)."""
+    calls = []
+
+    def check_phase(maps, after_px, *, image):
+        calls.append(after_px)
+        return {"residual": 1.0}, "it is refused" if len(calls) in phases else ""
+
+    monkeypatch.setattr(checks, "check_phase", check_phase)
+
+
+def test_without_phase_2_the_face_is_that_of_phase_1(rec, monkeypatch):
+    refuse(monkeypatch, phases={2})
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    assert status(left, "fine phase 1").status == "ok"
+    assert (status(left, "fine phase 2").status, status(left, "fine phase 2").reason) == ("left out", "it is refused")
+    np.testing.assert_array_equal(left.fine.vertices_mm, rec.phase1.vertices_mm)
+    np.testing.assert_array_equal(left.phase1.vertices_mm, rec.phase1.vertices_mm)
+    np.testing.assert_array_equal(left.maps.height_px, rec.maps.phase1_height_px)
+    np.testing.assert_allclose(left.maps.normals_image, depth_normals(jnp.asarray(left.maps.height_px)), atol=1e-6)
+
+
+def test_without_either_phase_the_face_is_the_medium_one(rec, monkeypatch):
+    refuse(monkeypatch, phases={1, 2})
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    assert [stage.status for stage in left.stages[4:6]] == ["left out"] * 2
+    np.testing.assert_array_equal(left.maps.height_px, rec.maps.medium_height_px)
+    np.testing.assert_array_equal(left.fine.vertices_mm, left.phase1.vertices_mm)
+    np.testing.assert_allclose(left.fine_normals, left.base_normals, atol=1e-5)
+    np.testing.assert_allclose(left.textures.displacement_mm, 0.0, atol=1e-6)
+
+
+def test_without_phase_1_the_second_still_stands_on_its_own(rec, monkeypatch):
+    refuse(monkeypatch, phases={1})
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    np.testing.assert_array_equal(left.fine.vertices_mm, rec.fine.vertices_mm)
+    np.testing.assert_array_equal(left.maps.phase1_height_px, rec.maps.medium_height_px)
+
+
+def test_without_the_medium_stage_the_face_is_the_coarse_one(rec, monkeypatch):
+    monkeypatch.setattr(checks, "check_medium", lambda fit, coarse, **_: ({}, "it is refused"))
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    assert (status(left, "medium").status, status(left, "medium").reason) == ("left out", "it is refused")
+    np.testing.assert_array_equal(left.medium.vertices_mm, left.coarse.vertices_mm)
+    np.testing.assert_array_equal(left.coarse.vertices_mm, rec.coarse.vertices_mm)
+    assert np.isfinite(left.fine.vertices_mm).all()
+
+
+def test_a_fine_stage_that_breaks_down_leaves_the_medium_face(rec, monkeypatch):
+    def broken(*, size):
+        preset = presets.default(size=size)
+        return preset._replace(weights=preset.weights._replace(albedo_rate=float("nan")))
+
+    monkeypatch.setitem(pipeline.PRESETS, "default", broken)
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    for stage in left.stages[4:6]:
+        assert stage.status == "left out" and "finite" in stage.reason
+    assert all(np.isfinite(leaf).all() for leaf in arrays(left) if leaf.dtype.kind == "f" and leaf.size > 100)
+    np.testing.assert_allclose(left.fine_normals, left.base_normals, atol=1e-5)
+    np.testing.assert_allclose(left.maps.shading, 1.0, atol=1e-5)
+
+
+def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec, monkeypatch):
+    def broken(*, size):
+        return presets.default(size=size)._replace(stiffness=float("nan"))
+
+    monkeypatch.setitem(pipeline.PRESETS, "default", broken)
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    assert status(left, "medium").status == "left out" and "finite" in status(left, "medium").reason
+    np.testing.assert_array_equal(left.medium.vertices_mm, left.coarse.vertices_mm)
+    assert status(left, "fine phase 2").status == "ok" and np.isfinite(left.fine.vertices_mm).all()
+
+
+def test_frames_in_parallel_are_single_frames():
+    size = 64
+    photographs = [photograph(seed) for seed in (0, 1)]
+    images = jnp.stack([image for image, _, _ in photographs])
+    landmarks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(points for _, points, _ in photographs))
+    camera = frame.make_camera(height=images.shape[1], width=images.shape[2])
+    templates, preset = frame.default_templates(), presets.default(size=size)
+    preset = preset._replace(schedule=preset.schedule._replace(albedo_steps=3, phase1_steps=4, phase2_steps=4))
+    settings = dict(camera=camera, templates=templates, preset=preset, size=size)
+    together = jax.jit(lambda i, p: frame.frames(i, p, **settings))(images, landmarks)
+    fits, _, crops, maps = together
+    assert isinstance(fits, CoarseFit) and isinstance(crops, Crop) and np.array(maps.finite).all()
+    for index in (0, 1):
+        points = jax.tree.map(lambda leaf, k=index: leaf[k], landmarks)
+        first, second, centre, side = jax.jit(frame.fit_shape)(points, camera, templates, preset.stiffness)
+        np.testing.assert_allclose(fits.vertices_mm[index], first.vertices_mm, atol=0.05)
+        crop = frame.square_crop(centre, side, size=size)
+        np.testing.assert_allclose(crops.zoom[index], crop.zoom, rtol=1e-3)
+        alone = jax.jit(frame.fit_surface, static_argnames="schedule")(
+            crop_image(images[index], crop, size=size), second.vertices_mm, first, camera, crop,
+            jnp.array([images.shape[2], images.shape[1]], jnp.float32), templates, preset.weights,
+            schedule=preset.schedule,
+        )  # fmt: skip
+        same = np.array(alone.mask == maps.mask[index])
+        assert same.mean() > 0.99
+        gap = np.array(maps.height_px[index] - alone.height_px)[same]
+        assert np.sqrt(np.mean(gap**2)) < 0.1
+        assert np.sqrt(np.mean(np.array(maps.albedo[index] - alone.albedo)[same] ** 2)) < 0.02
