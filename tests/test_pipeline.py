@@ -335,6 +335,7 @@ def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec, monkeypatch
     assert status(left, "fine phase 2").status == "ok" and np.isfinite(left.fine.vertices_mm).all()
 
 
+@pytest.mark.slow  # compiles the stages twice more
 def test_frames_in_parallel_are_single_frames():
     size = 64
     photographs = [photograph(seed) for seed in (0, 1)]
