@@ -169,7 +169,7 @@ def test_the_input_is_left_alone_and_its_type_does_not_matter(rec):
     kept, stages = bytes_.copy(), []
     again = reconstruct(bytes_, landmarks, progress=stages.append)
     np.testing.assert_array_equal(bytes_, kept)
-    assert stages == ["landmarks", "templates", "shape", "fine", "detail"]
+    assert stages == ["landmarks", "templates", "shape", "medium", "fine", "detail"]
     assert np.abs(again.maps.height_px - rec.maps.height_px).max() < 1.0
 
 

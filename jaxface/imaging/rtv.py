@@ -1,5 +1,8 @@
 """Relative total variation, Jin et al. (2021) Eq. 7 after Xu et al. (2012)."""
 
+import functools
+
+import jax
 from jaxtyping import Array, Float
 
 from jaxface.imaging.filters import difference_x, difference_y, forward_masks, gaussian_blur
@@ -25,6 +28,9 @@ def relative_total_variation(
     Departs from print: Eq. 7 has no epsilon (0/0 on flat ground), |.| is smoothed, and the unstated window R is a
     Gaussian of `sigma` pixels (static).
     """
-    trailing = (1,) * (albedo.ndim - 2)
-    mask_x, mask_y = (m.reshape(m.shape + trailing) for m in forward_masks(mask))
+    if albedo.ndim == 3:
+        # One plane at a time: interleaved channels keep XLA on CPU from vectorising the blur.
+        plane = functools.partial(relative_total_variation, sigma=sigma)
+        return jax.vmap(plane, in_axes=(-1, None), out_axes=-1)(albedo, mask)
+    mask_x, mask_y = forward_masks(mask)
     return _ratio(difference_x(albedo) * mask_x, sigma) + _ratio(difference_y(albedo) * mask_y, sigma)

@@ -12,7 +12,6 @@ FILES = {
     "mesh.obj",
     "mesh.mtl",
     "mesh.png",
-    "mesh_normals.png",
     "coarse.ply",
     "medium.ply",
     "fine.ply",
