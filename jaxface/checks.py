@@ -1,7 +1,10 @@
 """What can be judged without truth: each function compares a stage with the one before and returns figures and, if
 the stage should be left out, a sentence that says why (else an empty one). Host side."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxface.geometry.normals import depth_normals
 from jaxface.rendering.image_model import render
@@ -72,12 +75,12 @@ def check_detail(maps: FineMaps, displacement_mm: np.ndarray) -> Verdict:
     return figures, "the displaced mesh would fold over" if changed and largest == 0.0 else ""
 
 
-def photometric_residual(maps: FineMaps, height_px: np.ndarray, image: np.ndarray) -> float:
+@jax.jit
+def photometric_residual(maps: FineMaps, height_px: Array, image: Array) -> Array:
     """Confidence-weighted rms of I' - I with the estimated light, albedo and specular, for any height map."""
     rendered = render(maps.albedo, shading(depth_normals(height_px), maps.light), maps.specular)
-    weight = np.asarray(maps.confidence)[..., None] ** 2
-    total = max(3.0 * float(weight.sum()), 1e-6)
-    return float(np.sqrt(np.sum(weight * (np.asarray(rendered) - image) ** 2) / total))
+    weight = maps.confidence[..., None] ** 2
+    return jnp.sqrt(jnp.sum(weight * (rendered - image) ** 2) / jnp.maximum(3.0 * jnp.sum(weight), 1e-6))
 
 
 def check_phase(maps: FineMaps, after_px: np.ndarray, *, image: np.ndarray) -> Verdict:
@@ -95,7 +98,7 @@ def check_phase(maps: FineMaps, after_px: np.ndarray, *, image: np.ndarray) -> V
     cosine = np.sum(np.asarray(depth_normals(medium)) * np.asarray(depth_normals(after_px)), axis=-1)
     turn = float(np.degrees(np.mean(np.arccos(np.clip(cosine[kept], -1.0, 1.0)))))
     move = float(np.sqrt(np.mean((after_px - medium)[kept] ** 2)) / image.shape[0])
-    residuals = [photometric_residual(maps, h, image) for h in (medium, after_px)]
+    residuals = [float(photometric_residual(maps, h, image)) for h in (medium, after_px)]
     figures |= {"residual_medium": residuals[0], "residual": residuals[1], "turn_degrees": turn, "move_share": move}
     if residuals[1] > residuals[0] * WORSE:
         return figures, "it explains the photo worse than the medium shape"

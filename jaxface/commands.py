@@ -170,4 +170,4 @@ def _keep_compiled_code() -> None:
             jax.config.update("jax_compilation_cache_dir", str(folder))
     except (OSError, RuntimeError) as error:  # no home, or one that cannot be written
         logging.info("No compilation cache: %s", error)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
