@@ -211,7 +211,7 @@ def test_a_missing_home_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(jax.config, "update", lambda name, value: None)
-    commands._keep_compiled_code()
+    assert commands._keep_compiled_code() is None
 
 
 def test_the_real_pipeline_takes_what_the_command_gives():

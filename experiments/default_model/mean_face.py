@@ -1,7 +1,8 @@
 """The mean face: both portraits blended, their smiles relaxed, MediaPipe's known biases corrected.
 
 Lengths in millimetres with the outer eye corners 90 apart; y = z = 0 at the nose bridge (point 168) while working.
-Anthropometry (adult means of both sexes, rounded): bizygomatic breadth 139, sellion-menton 118, nose breadth 35,
+Anthropometry (adult means of both sexes, rounded, as remembered from the works named, not checked against their
+tables): bizygomatic breadth 139, sellion-menton 118, nose breadth 35,
 lip length 49, nose protrusion 20 (Zhuang et al. 2010, NIOSH head-and-face survey); palpebral fissure 30 x 10,
 intercanthal 33, bigonial breadth about 0.75 of the bizygomatic (Farkas 1994, Anthropometry of the Head and Face).
 """
