@@ -2,7 +2,8 @@
 
 Scales are chosen so that standard deviations of measured breadths and lengths come near those of adults of both
 sexes (face breadth 6.5 mm, face length 7.5, nose breadth 3.5, nose length 4, nose protrusion 2.5, lip length 4,
-interpupillary 3.6 of 63; remembered from Zhuang et al. 2010, not checked against their tables); `report` prints what the basis gives.
+interpupillary 3.6 of 63; remembered from Zhuang et al. 2010, not checked against their tables); `report` prints what
+the basis gives.
 """
 
 import numpy as np
