@@ -38,7 +38,6 @@ class Schedule(NamedTuple):
     literal: bool  # Eq. 9 as printed, plain Adam, one step each of albedo, specular and depth in turn
     rtv_sigma: float  # pixels
     rtv_per_channel: bool
-    fold_sigma: float  # pixels; 0 leaves the low-frequency ratio out
 
 
 class Preset(NamedTuple):
@@ -63,7 +62,7 @@ def paper(*, size: int = 512) -> Preset:
         phase1_rate=0.015,  # pixels
         phase2_rate=0.05,
     )
-    return Preset(weights, Schedule(100, 100, 100, True, 3.0, True, 0.0), stiffness=1.0)
+    return Preset(weights, Schedule(100, 100, 100, True, 3.0, True), stiffness=1.0)
 
 
 def default(*, size: int = 512) -> Preset:
@@ -83,7 +82,7 @@ def default(*, size: int = 512) -> Preset:
         phase2_rate=0.05,
     )
     # Landmark noise of about a pixel, stiffness 1 would copy it into the surface.
-    return Preset(weights, Schedule(30, 20, 20, False, 1.5 * scale, False, 0.0), stiffness=20.0)
+    return Preset(weights, Schedule(30, 20, 20, False, 1.5 * scale, False), stiffness=20.0)
 
 
 PRESETS = {"paper": paper, "default": default}

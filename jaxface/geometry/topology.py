@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 
 class Topology(NamedTuple):
@@ -42,14 +42,6 @@ def adjacency(triangles: Int[np.ndarray, "faces 3"], *, num_vertices: int) -> sc
     graph = scipy.sparse.coo_array((ones, (rows, columns)), shape=(num_vertices, num_vertices)).tocsr()
     graph.sort_indices()
     return graph
-
-
-def boundary_vertices(triangles: Int[np.ndarray, "faces 3"], *, num_vertices: int) -> Bool[np.ndarray, "vertices"]:
-    """True on the rim: at the ends of edges that belong to one triangle only."""
-    edges, counts = np.unique(_sides(triangles), axis=0, return_counts=True)
-    rim = np.zeros(num_vertices, bool)
-    rim[edges[counts == 1].ravel()] = True
-    return rim
 
 
 def components(triangles: Int[np.ndarray, "faces 3"], *, num_vertices: int) -> Int[np.ndarray, "vertices"]:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.imaging.filters import gaussian_blur, luminance, masked_blur
+from jaxface.imaging.filters import gaussian_blur, luminance
 from jaxface.numerics import matmul
 
 # A residual this many robust deviations from the prediction is hair, glasses, shadow or shine, not skin.
@@ -32,28 +32,6 @@ def mean_albedo(
     per_region = jnp.clip(colours / jnp.maximum(shades, 1e-6), 0.01, 4.0)
     share = indicators / jnp.maximum(jnp.sum(indicators, axis=-1, keepdims=True), 1e-6)
     return matmul(share, per_region)
-
-
-def soften(indicators: Float[Array, "height width regions"], *, sigma: float) -> Float[Array, "height width regions"]:
-    """Region indicators with borders blurred over `sigma` pixels, or they stay visible in the albedo."""
-    return gaussian_blur(indicators, sigma=sigma)
-
-
-def low_frequency_ratio(
-    image: Float[Array, "height width 3"],
-    diffuse: Float[Array, "height width 3"],
-    *,
-    mask: Float[Array, "height width"],
-    sigma: float,
-) -> Float[Array, "height width 1"]:
-    """blur(I) / blur(gamma S): what the light cannot reach over `sigma` pixels, to be folded into the albedo.
-
-    Grey, so that colour stays with the regions. Without it a poor medium shape grows wedge-shaped ridges.
-    """
-    ratio = masked_blur(luminance(image), mask, sigma=sigma) / jnp.maximum(
-        masked_blur(luminance(diffuse), mask, sigma=sigma), 1e-3
-    )
-    return jnp.where(mask > 0, jnp.clip(ratio, 0.3, 3.0), 1.0)[..., None]
 
 
 def _masked_spread(values: Array, mask: Array) -> tuple[Array, Array]:

@@ -65,10 +65,6 @@ def estimate_appearance(inputs: FineInputs, normals_image: Array, *, schedule: S
     light = estimate_light(inputs.image, mean, normals_image, confidence=confidence)
     shade = shading(normals_image, light)
     mean = regions.mean_albedo(inputs.image, shade, inputs.indicators, confidence=confidence)
-    if schedule.fold_sigma > 0:
-        mean = mean * regions.low_frequency_ratio(
-            inputs.image, mean * shade, mask=confidence, sigma=schedule.fold_sigma
-        )
     return Appearance(light, mean, mean, jnp.zeros_like(mean), confidence)
 
 

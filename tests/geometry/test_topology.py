@@ -4,7 +4,7 @@ import numpy as np
 from dome import dome_model
 from oracles_laplacian import slow_neighbours
 
-from jaxface.geometry.topology import boundary_vertices, components, mesh_topology, unique_edges
+from jaxface.geometry.topology import components, mesh_topology, unique_edges
 
 FAN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # a closed fan around vertex 0
 
@@ -25,14 +25,6 @@ def test_unused_vertex_has_no_neighbours():
 
 def test_edges_once():
     assert unique_edges(FAN).tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
-
-
-def test_rim_of_fan_and_grid():
-    assert boundary_vertices(FAN, num_vertices=4).tolist() == [False, True, True, True]
-    rim = boundary_vertices(np.asarray(dome_model(rows=7, columns=5).triangles), num_vertices=35).reshape(7, 5)
-    expected = np.ones((7, 5), bool)
-    expected[1:-1, 1:-1] = False
-    assert np.array_equal(rim, expected)
 
 
 def test_components_are_told_apart():
