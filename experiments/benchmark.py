@@ -33,6 +33,7 @@ from jaxface.detection import sources
 from jaxface.export.bundle import write_all
 from jaxface.io.arrays import as_rgb
 from jaxface.io.images import read_image
+from jaxface.morphable.default import load_default
 from jaxface.stages import detail, fine, observe
 from jaxface.synthetic import synthetic_face
 
@@ -90,7 +91,7 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
         rows.append(dict(stage=stage, size=size, batch=frames, frame_seconds=result["seconds"] / frames, **result))
         return value
 
-    templates, chosen = frame.default_templates(), presets.default(size=size)
+    templates, chosen = frame.prepare(load_default()), presets.default(size=size)
     face = synthetic_face(jax.random.key(0), model=templates.model, size=size)
     model, camera, image = templates.model, face.camera, face.image
     shape_args = (face.landmarks, camera, templates, chosen.stiffness)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from absl import flags, logging
 
-from jaxface import commands
+from jaxface import commands, model_commands
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _HELP_FLAGS = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
@@ -28,7 +28,7 @@ def entry_point() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs `arguments` and returns the exit code: 0 all went well, 1 some photo failed, 2 wrong use, 130 stopped."""
+    """Runs `arguments` and returns the exit code: 0 all went well, 1 something failed, 2 wrong use, 130 stopped."""
     if not arguments:
         return _misused(_overview())
     if arguments[0] in _HELP_FLAGS:
@@ -105,6 +105,12 @@ VERBS = {
         summary="Reconstructs the face in each photo into <output_dir>/<name of the photo>/.",
         define_flags=commands.define_reconstruct_flags,
         run=commands.reconstruct,
+    ),
+    "models": Verb(
+        usage="jaxface models list | info NAME | install NAME [--from=PATH]",
+        summary="Shows which face models and networks there are, and installs them.",
+        define_flags=model_commands.define_models_flags,
+        run=model_commands.models,
     ),
     "version": Verb("jaxface version", "Prints the version.", _no_flags, _version),
     "help": Verb("jaxface help [VERB]", "Prints this, or what a verb takes.", _no_flags, _help),

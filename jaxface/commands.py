@@ -25,7 +25,9 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
         "size", 512, "Side of the square crop that is refined, in pixels.", lower_bound=128, upper_bound=2048, **where
     )
     flags.DEFINE_integer("face", None, "Which face to take, 0 being the largest.", lower_bound=0, **where)
-    flags.DEFINE_string("landmarks", None, "File with the landmarks of the one photo: .npy or iBUG .pts.", **where)
+    flags.DEFINE_string(
+        "landmarks", None, "File with the landmarks of the one photo: .npy, iBUG .pts or Face++ .json.", **where
+    )
     flags.DEFINE_string("landmarker_task", None, "face_landmarker.task, which MediaPipe from 0.10.30 needs.", **where)
     flags.DEFINE_float("focal_px", None, "Focal length in pixels; without it scaled orthographic.", **where)
     flags.DEFINE_integer("seed", 0, "Seed of whatever is random.", **where)

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from jaxface.geometry.normals import depth_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision
-from jaxface.morphable.default import load_default
 from jaxface.presets import FineWeights, Preset, Schedule
 from jaxface.rendering.camera import crop_camera, crop_image, crop_pose, project
 from jaxface.rendering.clay import relight, render_clay
@@ -28,6 +27,7 @@ from jaxface.types import (
     MediumFit,
     MorphableModel,
     Pose,
+    Region,
     TextureMaps,
 )
 
@@ -44,13 +44,8 @@ class Templates(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def default_templates() -> Templates:
-    """The embedded model with its factorised Laplacian, smooth surface and texture layout (seconds, once a process)."""
-    return prepare(load_default())
-
-
 def prepare(model: MorphableModel) -> Templates:
-    """Templates for any morphable model; keep the result."""
+    """A model with its factorised Laplacian, smooth surface and texture layout (seconds; once a model and process)."""
     surface = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=1)
     return Templates(model, medium.prepare(model), surface, detail.prepare(model))
 
@@ -77,7 +72,11 @@ def fit_shape(
     )
     seen_mm = jnp.where(second.finite, second.vertices_mm, first.vertices_mm)
     points = project(seen_mm, first.pose, camera=camera)[:, :2]
-    low, high = jnp.min(points, axis=0), jnp.max(points, axis=0)
+    is_face = (templates.model.vertex_regions != Region.OUTSIDE)[:, None]
+    low, high = (
+        jnp.min(points, axis=0, where=is_face, initial=jnp.inf),
+        jnp.max(points, axis=0, where=is_face, initial=-jnp.inf),
+    )
     return first, second, 0.5 * (low + high), jnp.max(high - low)
 
 

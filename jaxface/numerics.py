@@ -28,3 +28,9 @@ def normalise(x: Float[Array, "... n"], *, eps: float = 1e-12) -> Float[Array, "
 def matmul(a: Array, b: Array) -> Array:
     """Matrix product in full float32; accelerators may otherwise round the factors to TF32 or bfloat16."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def smoothstep(x: Float[Array, "*shape"], low: float, high: float) -> Float[Array, "*shape"]:
+    """0 below `low`, 1 above `high`, a cubic without kinks between."""
+    t = jnp.clip((x - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)

@@ -18,6 +18,7 @@ from jaxface.detection import sources
 from jaxface.execution import run_timed
 from jaxface.geometry.normals import vertex_normals
 from jaxface.io.arrays import as_rgb, crop_window
+from jaxface.models import store
 from jaxface.presets import PRESETS, Preset
 from jaxface.types import (
     Camera,
@@ -28,6 +29,7 @@ from jaxface.types import (
     Landmarks,
     MediumFit,
     Mesh,
+    MorphableModel,
     Reconstruction,
     StageReport,
 )
@@ -54,6 +56,7 @@ class _Log:
 def reconstruct(
     image: np.ndarray,
     *,
+    model: str | MorphableModel | None = None,
     landmarks: Landmarks | str | None = None,
     face: int | None = None,
     preset: str = "default",
@@ -66,7 +69,8 @@ def reconstruct(
     """Reconstructs the face in one photo (height, width[, channels]; uint8, uint16, or floats in [0, 1]).
 
     Args:
-      landmarks: detected points, a file of them (`.npy`, `.pts`), or None to run MediaPipe.
+      model: name of an installed face model, a model, or None for the best one that is openly licensed.
+      landmarks: detected points, a file of them (`.npy`, `.pts`, `.json`), or None to run MediaPipe.
       face: which face, 0 being the largest; None takes the largest.
       preset: "default" or "paper", see `presets`.
       size: side of the square crop that is refined, in pixels.
@@ -94,7 +98,7 @@ def reconstruct(
 
     log.begin("templates")
     start = time.perf_counter()
-    templates = frame.default_templates()
+    templates = frame.prepare(store.resolve(model) if model is None or isinstance(model, str) else model)
     log.end("templates", ({}, ""), seconds=time.perf_counter() - start)
 
     camera = frame.make_camera(height=height, width=width, focal_px=focal_px)
@@ -110,8 +114,9 @@ def reconstruct(
     verdict = checks.check_detail(maps, np.asarray(phase2.displacement_mm))
     log.end("detail", verdict, seconds=times[0], compile_seconds=times[1])
     return _assemble(
-        image, window, crop, camera, points, first, medium_mm, (phase1, phase2), maps, textures, relit, log, settings
-    )
+        image, window, crop, camera, points, first, medium_mm, (phase1, phase2), maps, textures, relit, log, settings,
+        templates,
+    )  # fmt: skip
 
 
 def _shape(
@@ -154,9 +159,10 @@ def _surface(log: _Log, window: np.ndarray, vertices_mm: Array, view: tuple, pre
     return maps if bool(maps.finite) else frame.without_fine(maps, jnp.asarray(window))
 
 
-def _assemble(image, window, crop, camera, points, first, medium_mm, phases, maps, textures, relit, log, settings):
+def _assemble(
+    image, window, crop, camera, points, first, medium_mm, phases, maps, textures, relit, log, settings, templates
+):
     """Everything as host arrays in one record."""
-    templates = frame.default_templates()
     model, fine_triangles = templates.model, np.asarray(templates.detail.subdivision.triangles)
 
     def base(vertices):

@@ -18,6 +18,15 @@ from jaxtyping import Array, Float, Int
 
 NUM_LANDMARKS = 478  # MediaPipe face mesh: 468 surface points, then 2 x 5 iris points.
 
+# The community's approximate map from the iBUG 68 points; it has no official status. Points 0-16 are the outline of
+# the jaw in the image, not fixed surface points: their places here belong to the face oval, whose points slide.
+IBUG_68 = (
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
+    71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+)  # fmt: skip
+
 
 class Region(enum.IntEnum):
     """Semantic label of a vertex or a landmark; left and right are not told apart."""
@@ -30,6 +39,7 @@ class Region(enum.IntEnum):
     EYE_OPENING = 5  # the eyeball's visible part
     MOUTH_OPENING = 6  # between the lips
     BORDER = 7  # the outline of the face mask
+    OUTSIDE = 8  # beyond it: ears, scalp, neck, teeth
 
 
 class FaceError(ValueError):
@@ -75,6 +85,28 @@ class Landmarks(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Articulation:
+    """Joints that turn parts of a face: linear blend skinning with pose correctives (object frame, mm).
+
+    Joints sit at `joints_mm` on the mean face and move with the coefficients. A vertex moves by `correctives_mm` times
+    R - I of `corrected` joints, row by row. Parents come before children; the root's is -1. Rotations of the `free`
+    joints (axis-angle, in units of `spread` radians) are the last 3 * len(free) expression coefficients of the model.
+    """
+
+    joints_mm: Float[Array, "joints 3"]
+    joint_identity_mm: Float[Array, "identity joints 3"]
+    joint_expression_mm: Float[Array, "expression joints 3"]
+    weights: Float[Array, "vertices joints"]
+    correctives_mm: Float[Array, "rotation_entries vertices 3"]
+    corrected: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    parents: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    free: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    spread: float = dataclasses.field(metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)  # compared and hashed by identity: arrays are neither
 class MorphableModel:
     """A linear face model, Jin et al. (2021) Eq. 1, in the object frame.
 
@@ -82,7 +114,8 @@ class MorphableModel:
     models (`expression_bounds` (0, 1)), or ~ N(0, 1) for statistical ones (bounds (-3, 3)).
     `uv_triangles` indexes `uvs` per corner, so that seams need no doubled vertices. v points up, as in OBJ.
     Landmark l lies at `landmark_barycentrics[l]` of triangle `landmark_triangles[l]`; weight rows that are all
-    zero mark landmarks the model does not have (the irises, say).
+    zero mark landmarks the model does not have (the irises, say). `ibug_vertices` are iBUG's 68 points, -1 if unknown.
+    With an `articulation`, the last rows of the expression basis are the joints' rotations to first order.
     """
 
     mean_mm: Float[Array, "vertices 3"]
@@ -95,11 +128,13 @@ class MorphableModel:
     landmark_barycentrics: Float[Array, "landmarks 3"]
     landmark_regions: Int[Array, "landmarks"]
     vertex_regions: Int[Array, "vertices"]
+    ibug_vertices: Int[Array, "68"]
     albedo: Float[Array, "vertices 3"]  # mean texture, the initial albedo of Sec. 3.4
     name: str = dataclasses.field(metadata={"static": True})
     licence: str = dataclasses.field(metadata={"static": True})
     expression_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     expression_bounds: tuple[float, float] = dataclasses.field(metadata={"static": True})
+    articulation: Articulation | None = None
 
 
 class Raster(NamedTuple):

@@ -10,8 +10,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxface"
 CORE = {"types", "numerics"}
 LEAVES = ["imaging", "geometry", "morphable", "rendering"]  # each may use those to its left
 INNER = CORE | set(LEAVES) | {"energies"}
-OUTER = INNER | {"solvers", "presets", "synthetic", "stages", "io", "export", "detection"}
-PIPELINE = OUTER | {"checks", "execution", "frame"}  # safety net, compiled programs, the stages on one frame
+OUTER = INNER | {"solvers", "presets", "synthetic", "stages", "io", "export", "networks", "detection"}
+PIPELINE = OUTER | {"models", "checks", "execution", "frame"}  # safety net, compiled programs, the stages on one frame
 
 ALLOWED = {
     "types": set(),
@@ -24,8 +24,10 @@ ALLOWED = {
     "stages": INNER | {"solvers", "presets", "synthetic"},
     "io": CORE,
     "export": CORE,
-    "detection": CORE,
-    "evaluation": CORE,
+    "networks": CORE,
+    "detection": CORE | {"networks"},
+    "models": INNER | {"synthetic", "networks", "io", "detection"},
+    "evaluation": CORE | {"imaging", "geometry"},
     "checks": OUTER,
     "execution": set(),
     "frame": OUTER,
@@ -35,7 +37,7 @@ ALLOWED = {
     "__init__": PIPELINE | {"pipeline"},
 }
 # Modules beside the one that gave the ring its name, split off when it grew.
-ALIASES = {"synthetic_fields": "synthetic", "synthetic_paint": "synthetic"}
+ALIASES = {"synthetic_fields": "synthetic", "synthetic_paint": "synthetic", "model_commands": "commands"}
 SEALED = {"stages"}  # rings whose modules do not import each other
 
 

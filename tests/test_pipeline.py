@@ -104,7 +104,7 @@ def test_the_record_is_full_and_finite(rec):
 
 
 def test_fine_meshes_have_detail_and_no_flipped_triangle(rec):
-    triangles, subdivision = rec.fine.triangles, frame.default_templates().detail.subdivision
+    triangles, subdivision = rec.fine.triangles, frame.prepare(load_default()).detail.subdivision
     base = np.asarray(subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=subdivision))
     assert len(base) > 3 * len(rec.medium.vertices_mm)
     for mesh in (rec.phase1, rec.fine):
@@ -342,7 +342,7 @@ def test_frames_in_parallel_are_single_frames():
     images = jnp.stack([image for image, _, _ in photographs])
     landmarks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(points for _, points, _ in photographs))
     camera = frame.make_camera(height=images.shape[1], width=images.shape[2])
-    templates, preset = frame.default_templates(), presets.default(size=size)
+    templates, preset = frame.prepare(load_default()), presets.default(size=size)
     preset = preset._replace(schedule=preset.schedule._replace(albedo_steps=3, phase1_steps=4, phase2_steps=4))
     settings = dict(camera=camera, templates=templates, preset=preset, size=size)
     together = jax.jit(lambda i, p: frame.frames(i, p, **settings))(images, landmarks)

@@ -12,13 +12,13 @@ from scipy.ndimage import binary_erosion
 from accuracy_study.faces import Truth
 from jaxface.evaluation.alignment import Similarity, align_surface
 from jaxface.evaluation.metrics import high_pass_correlation, normal_error_degrees, rmse
-from jaxface.frame import default_templates
+from jaxface.frame import prepare
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import subdivide
 from jaxface.numerics import normalise
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
-from jaxface.types import Landmarks, Reconstruction
+from jaxface.types import Landmarks, MorphableModel, Reconstruction
 
 SIGMAS_MM = (2.0, 4.0)  # of the high-pass
 RIM_PX = 3  # given up along the mask's edge, at 512
@@ -61,7 +61,9 @@ def draw(vertices_px, triangles, values=None, *, size: int) -> View:
     return View(*map(np.asarray, _draw(jnp.asarray(vertices_px), jnp.asarray(triangles), values, size=size)))
 
 
-def evaluate(truth: Truth, rec: Reconstruction, *, detected: bool) -> dict[str, dict[str, float]]:
+def evaluate(
+    truth: Truth, rec: Reconstruction, *, model: MorphableModel, detected: bool
+) -> dict[str, dict[str, float]]:
     """Metrics of coarse, medium and fine, of the true surface without its relief, and, if the landmarks were detected,
     of MediaPipe's own mesh. A relief of zero counts as one that does not correlate."""
     size = truth.image.shape[0]
@@ -72,8 +74,7 @@ def evaluate(truth: Truth, rec: Reconstruction, *, detected: bool) -> dict[str, 
     results = {name: _metrics(field, views[name], mesh) for name, mesh in meshes.items()}
 
     # The medium mesh as subdivided as the fine one: their difference is relief alone.
-    templates = default_templates()
-    base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=templates.detail.subdivision)
+    base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=prepare(model).detail.subdivision)
     base_px = draw(_place(base, rec), rec.fine.triangles, size=size).height_px
     along = field.smooth.normals_image[..., 2]  # turns height into distance along the normal
     relief_px, truth_px = along * (views["fine"].height_px - base_px), field.view.height_px

@@ -20,7 +20,6 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from accuracy_study.faces import LEVELS, Case, Truth, identity_key
-from jaxface.detection.indices import IBUG_68
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
 from jaxface.morphable.default import load_default
@@ -34,7 +33,7 @@ from jaxface.rendering.raster import interpolate, rasterise, visibility
 from jaxface.synthetic import preset_light
 from jaxface.synthetic_fields import relief
 from jaxface.synthetic_paint import backdrop, paint_face
-from jaxface.types import NUM_LANDMARKS, Landmarks, Pose, Region
+from jaxface.types import IBUG_68, NUM_LANDMARKS, Landmarks, Pose, Region
 
 # Ranges of vertices and of faces (end exclusive): head with sockets, both eyeballs. The front of the face comes first.
 _PARTS = (((0, 14062), (0, 14034)), ((21451, 24591), (21496, 24692)))

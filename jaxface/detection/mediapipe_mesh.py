@@ -167,17 +167,21 @@ def _open_landmarker(mediapipe, landmarker_task: str | os.PathLike | None) -> It
     options = vision.FaceLandmarkerOptions(
         base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(path)), num_faces=_MAX_FACES
     )
+    unusable = FaceError(f"{path} is not a usable face_landmarker.task file: download it again.")
     try:
         landmarker = vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError, OSError) as error:
-        raise FaceError(f"{path} is not a usable face_landmarker.task file: download it again.") from error
-    with landmarker:
-        yield lambda pixels: [
-            _to_pixels(face, pixels)
-            for face in landmarker.detect(
-                mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
-            ).face_landmarks
-        ]
+        raise unusable from error
+    try:
+        with landmarker:
+            yield lambda pixels: [
+                _to_pixels(face, pixels)
+                for face in landmarker.detect(
+                    mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+                ).face_landmarks
+            ]
+    except RuntimeError as error:  # Networks of the wrong kind fail only when a face is seen.
+        raise unusable from error
 
 
 def _to_pixels(face, pixels: np.ndarray) -> Float[np.ndarray, "478 3"]:

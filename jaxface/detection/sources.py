@@ -20,7 +20,7 @@ def find_landmarks(
 ) -> tuple[Landmarks, dict[str, float]]:
     """Landmarks of the face meant, and figures for the report. Raises FaceError where there is none to use.
 
-    `source`: points as they are, a `.npy` or `.pts` file, or None for MediaPipe; `face` counts from 0, the largest.
+    `source`: points as they are, a `.npy`, `.pts` or `.json` file, or None for MediaPipe; `face` counts from the largest, 0.
     """
     if isinstance(source, Landmarks):
         faces = [_checked(source)]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+
+from jaxface.geometry.closest import closest_points, make_surface
 
 
 class Similarity(NamedTuple):
@@ -24,15 +25,6 @@ class Alignment(NamedTuple):
     similarity: Similarity
     distances: Float[np.ndarray, "points"]
     num_iterations: int
-
-
-class Surface(NamedTuple):
-    """A triangle mesh made ready for `closest_points`; `faces_of_vertex` is padded by repeating a face."""
-
-    vertices: Float[np.ndarray, "vertices 3"]
-    triangles: Int[np.ndarray, "faces 3"]
-    faces_of_vertex: Int[np.ndarray, "vertices valence"]
-    tree: cKDTree
 
 
 def transform(points: Float[np.ndarray, "points 3"], *, similarity: Similarity) -> Float[np.ndarray, "points 3"]:
@@ -62,31 +54,6 @@ def procrustes(source: Float[np.ndarray, "points 3"], target: Float[np.ndarray, 
     return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
-def make_surface(vertices: Float[np.ndarray, "vertices 3"], triangles: Int[np.ndarray, "faces 3"]) -> Surface:
-    """Prepares the search; vertices that no triangle uses are left out of it."""
-    used, corners = np.unique(triangles, return_inverse=True)
-    triangles = corners.reshape(-1, 3)
-    order = np.argsort(triangles.reshape(-1), kind="stable")
-    vertex, face = triangles.reshape(-1)[order], order // 3
-    counts = np.bincount(vertex, minlength=len(used))
-    starts = np.cumsum(counts) - counts
-    slots = np.minimum(np.arange(counts.max())[None, :], counts[:, None] - 1)
-    vertices = vertices[used].astype(np.float64)
-    return Surface(vertices, triangles, face[starts[:, None] + slots], cKDTree(vertices))
-
-
-def closest_points(points: Float[np.ndarray, "points 3"], *, surface: Surface) -> Float[np.ndarray, "points 3"]:
-    """The nearest place on the triangles around the nearest vertex, for each point.
-
-    That is the nearest place on the surface unless a triangle without that vertex is nearer, as in very uneven meshes.
-    """
-    _, nearest = surface.tree.query(points)
-    corners = surface.vertices[surface.triangles[surface.faces_of_vertex[nearest]]]  # points, valence, 3, 3
-    candidates = _closest_on_triangles(points[:, None, :], corners)
-    best = np.argmin(np.sum((candidates - points[:, None, :]) ** 2, axis=-1), axis=1)
-    return candidates[np.arange(len(points)), best]
-
-
 def align_surface(
     points: Float[np.ndarray, "points 3"],
     vertices: Float[np.ndarray, "vertices 3"],
@@ -107,7 +74,7 @@ def align_surface(
     similarity = start or Similarity(1.0, np.eye(3), points.mean(axis=0) - surface.vertices.mean(axis=0))
     points, before = points.astype(np.float64), np.inf
     for iteration in range(num_iterations + 1):
-        places = closest_points(transform(points, similarity=invert(similarity)), surface=surface)
+        places, _ = closest_points(transform(points, similarity=invert(similarity)), surface=surface)
         distances = np.linalg.norm(transform(places, similarity=similarity) - points, axis=1)
         near = np.argsort(distances, kind="stable")[: max(3, round(kept * len(points)))]
         rms = float(np.sqrt(np.mean(distances[near] ** 2)))
@@ -115,20 +82,3 @@ def align_surface(
             break
         similarity, before = procrustes(places[near], points[near]), rms
     return Alignment(similarity, distances, iteration)
-
-
-def _closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Nearest place on each triangle (..., 3 corners, 3): inside it, or on one of its edges."""
-    edges = np.roll(corners, -1, axis=-2) - corners
-    relative = points[..., None, :] - corners
-    shares = np.sum(relative * edges, axis=-1) / np.maximum(np.sum(edges * edges, axis=-1), 1e-30)
-    on_edges = corners + np.clip(shares, 0.0, 1.0)[..., None] * edges
-    normal = np.cross(edges[..., 0, :], -edges[..., 2, :])
-    square = np.maximum(np.sum(normal * normal, axis=-1, keepdims=True), 1e-30)
-    dropped = points - normal * np.sum(relative[..., 0, :] * normal, axis=-1, keepdims=True) / square
-    sides = np.sum(np.cross(edges, dropped[..., None, :] - corners) * normal[..., None, :], axis=-1)
-    candidates = np.concatenate([on_edges, dropped[..., None, :]], axis=-2)
-    distances = np.sum((candidates - points[..., None, :]) ** 2, axis=-1)
-    distances[..., 3] = np.where(np.all(sides >= 0.0, axis=-1), distances[..., 3], np.inf)
-    best = np.argmin(distances, axis=-1)[..., None, None]
-    return np.take_along_axis(candidates, best, axis=-2)[..., 0, :]

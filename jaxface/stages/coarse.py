@@ -231,7 +231,8 @@ def _outline(
     along = matmul(tangents, vertices_px.T) - jnp.sum(tangents * ring_px, axis=1)[:, None]
     across = matmul(normals, vertices_px.T) - jnp.sum(normals * ring_px, axis=1)[:, None]
     near = jnp.abs(along) < _OUTLINE_REACH_MM * jnp.exp(pose.log_scale)
-    across = jnp.where(near, across, -jnp.inf)
+    is_face = (model.vertex_regions != Region.OUTSIDE)[None, :]
+    across = jnp.where(near & is_face, across, -jnp.inf)
     return jnp.argmax(across, axis=1), jnp.max(across, axis=1) > 0.0, normals
 
 

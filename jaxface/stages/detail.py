@@ -6,6 +6,7 @@ fine mesh's normals in the tangent frame of base and n. So base with either map,
 A fine mesh that is shown with the normal map must carry the base's normals, or the detail is counted twice.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -18,11 +19,12 @@ from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
 from jaxface.imaging.filters import gaussian_blur
 from jaxface.morphable.pose import rotation_matrix
-from jaxface.numerics import matmul, normalise
+from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import Camera, DetailMesh, FineMaps, MorphableModel, Pose, Raster, TextureMaps
 
+FINE_FACES = 150_000  # about 0.7 mm between vertices
 LARGEST_MM = 3.0  # displacement saturates here; folds of skin are below 1 mm
 FACING = (0.2, 0.5)  # cosine to the viewer between which detail fades in
 BEHIND_MM = (0.7, 1.5)  # depth behind the seen surface over which it fades out
@@ -50,8 +52,13 @@ class DetailTemplate(NamedTuple):
     mirrors: Bool[Array, ""]
 
 
-def prepare(model: MorphableModel, *, levels: int = 2, texture_size: int = 1024) -> DetailTemplate:
-    """Subdivides the topology and draws its UVs (host; once per model: keep the result)."""
+def prepare(model: MorphableModel, *, levels: int | None = None, texture_size: int = 1024) -> DetailTemplate:
+    """Subdivides the topology and draws its UVs (host; once per model: keep the result).
+
+    Without `levels` the mesh is subdivided until it has FINE_FACES.
+    """
+    if levels is None:
+        levels = max(0, math.ceil(math.log(FINE_FACES / model.triangles.shape[0], 4)))
     subdivision = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=levels)
     # UVs have their own topology along seams; both subdivisions list their triangles in the same order.
     of_uvs = loop_subdivision(model.uv_triangles, num_vertices=model.uvs.shape[0], levels=levels)
@@ -164,13 +171,13 @@ def _visible(image, along_ray, maps: FineMaps, pose: Pose) -> Float[Array, "fine
         -pose.log_scale
     )
     inside = (image[:, 0] >= 0) & (image[:, 0] <= width - 1) & (image[:, 1] >= 0) & (image[:, 1] <= height - 1)
-    return jnp.where(inside, _smoothstep(along_ray, FACING) * (1.0 - _smoothstep(behind_mm, BEHIND_MM)), 0.0)
+    return jnp.where(inside, smoothstep(along_ray, *FACING) * (1.0 - smoothstep(behind_mm, *BEHIND_MM)), 0.0)
 
 
 def _trusted(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
     """The confidence, softened so that it reaches 0 at its edge and not beyond."""
     soft = gaussian_blur(maps.confidence * maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
-    return _smoothstep(_sample(soft[..., None], image[:, :2])[:, 0], CONFIDENT)
+    return smoothstep(_sample(soft[..., None], image[:, :2])[:, 0], *CONFIDENT)
 
 
 def _shrink_flips(base_mm, normals, displacement_mm, triangles) -> Float[Array, "fine_vertices"]:
@@ -204,7 +211,7 @@ def _seen(base_mm, base_normals, vertices_mm, maps: FineMaps, pose: Pose, camera
     seen = _visible(image, _along_ray(base_normals, image, pose, camera), maps, pose)
     places = project(vertices_mm, pose, camera=camera)[:, :2]
     soft = gaussian_blur(maps.mask, sigma=0.5 * SOFT_EDGE * maps.mask.shape[0])
-    return places, seen * _smoothstep(_sample(soft[..., None], places)[:, 0], COLOURED)
+    return places, seen * smoothstep(_sample(soft[..., None], places)[:, 0], *COLOURED)
 
 
 def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template: DetailTemplate):
@@ -283,11 +290,6 @@ def _sample(image: Float[Array, "height width channels"], places: Float[Array, "
     rows = [places[:, 1], places[:, 0]]
     read = jax.vmap(lambda channel: jax.scipy.ndimage.map_coordinates(channel, rows, order=1, mode="nearest"))
     return read(jnp.moveaxis(image, -1, 0)).T
-
-
-def _smoothstep(x: Array, ends: tuple[float, float]) -> Array:
-    t = jnp.clip((x - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
 
 
 def _mirrors(model: MorphableModel) -> bool:

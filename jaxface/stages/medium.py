@@ -274,6 +274,7 @@ def _region_weights(regions: Int[Array, "landmarks"], weights: MediumWeights) ->
         Region.EYE_OPENING: weights.eye,
         Region.MOUTH_OPENING: weights.mouth,
         Region.BORDER: weights.border,
+        Region.OUTSIDE: 0.0,  # no landmark lies there
     }
     table = jnp.stack([jnp.asarray(by_region[region], jnp.float32) for region in Region])
     return table[regions] / weights.stiffness

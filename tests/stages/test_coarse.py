@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.detection.indices import FACE_OVAL, IBUG_68
+from jaxface.detection.indices import FACE_OVAL
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import coarse
-from jaxface.types import Camera, Landmarks, Pose
+from jaxface.types import IBUG_68, Camera, Landmarks, Pose
 
 MODEL = load_default()
 INNER = np.setdiff1d(np.arange(468), FACE_OVAL)

@@ -1,0 +1,72 @@
+"""Curves of a face that every dense landmarker follows, and where MediaPipe's points lie along them.
+
+Indices are of the 478-point face mesh; left and right are the subject's. The places are those of the embedded
+model's mean face seen from the front.
+"""
+
+from typing import NamedTuple
+
+
+class Chain(NamedTuple):
+    """A curve from `start` to `end`, each the middle of the landmarks named, through `landmarks` in their order.
+
+    `places` are the shares of the curve's length at which `landmarks` lie.
+    """
+
+    start: tuple[int, ...]
+    landmarks: tuple[int, ...]
+    end: tuple[int, ...]
+    places: tuple[float, ...]
+
+
+class Side(NamedTuple):
+    """The curves of one half of a face, outer end first, and the centre of its iris."""
+
+    upper_lid: Chain
+    lower_lid: Chain
+    upper_brow: Chain
+    lower_brow: Chain
+    nose_base: Chain
+    contour: Chain
+    iris: int
+
+
+_UPPER_OUTER_LIP = (0.0, 0.051, 0.124, 0.222, 0.359, 0.5, 0.641, 0.778, 0.876, 0.949, 1.0)
+_UPPER_INNER_LIP = (0.042, 0.104, 0.174, 0.262, 0.369, 0.5, 0.631, 0.738, 0.826, 0.896, 0.958)
+_LOWER_INNER_LIP = (0.042, 0.108, 0.174, 0.265, 0.374, 0.5, 0.626, 0.735, 0.826, 0.892, 0.958)
+_LOWER_OUTER_LIP = (0.0, 0.054, 0.124, 0.228, 0.351, 0.5, 0.649, 0.772, 0.876, 0.946, 1.0)
+_UPPER_LID = (0.0, 0.076, 0.154, 0.267, 0.429, 0.592, 0.755, 0.918, 1.0)
+_LOWER_LID = (0.0, 0.109, 0.202, 0.332, 0.503, 0.675, 0.839, 0.947, 1.0)
+_UPPER_BROW = (0.05, 0.269, 0.52, 0.676, 0.88)
+_LOWER_BROW = (0.049, 0.229, 0.415, 0.636, 0.882)
+_NOSE_BASE = (0.0, 0.2, 0.63, 1.0)
+_CONTOUR = (0.0, 0.1, 0.197, 0.292, 0.41, 0.51, 0.593, 0.68, 0.75, 0.819, 0.899, 1.0)
+_NOSE_RIDGE = (0.015, 0.177, 0.328, 0.483, 0.682, 0.845)
+
+# Lips, from the right corner to the left. The inner edges end a little inside of the corners.
+UPPER_OUTER_LIP = Chain((61,), (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291), (291,), _UPPER_OUTER_LIP)
+UPPER_INNER_LIP = Chain((61,), (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308), (291,), _UPPER_INNER_LIP)
+LOWER_INNER_LIP = Chain((61,), (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308), (291,), _LOWER_INNER_LIP)
+LOWER_OUTER_LIP = Chain((61,), (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291), (291,), _LOWER_OUTER_LIP)
+
+# From the middle between the eyes' inner corners to where the nose meets the upper lip.
+NOSE_RIDGE = Chain((133, 362), (6, 197, 195, 5, 4, 1), (2,), _NOSE_RIDGE)
+
+RIGHT = Side(
+    upper_lid=Chain((33,), (33, 246, 161, 160, 159, 158, 157, 173, 133), (133,), _UPPER_LID),
+    lower_lid=Chain((33,), (33, 7, 163, 144, 145, 153, 154, 155, 133), (133,), _LOWER_LID),
+    upper_brow=Chain((46, 70), (70, 63, 105, 66, 107), (107, 55), _UPPER_BROW),
+    lower_brow=Chain((46, 70), (46, 53, 52, 65, 55), (107, 55), _LOWER_BROW),
+    nose_base=Chain((64,), (64, 98, 97, 2), (2,), _NOSE_BASE),
+    contour=Chain((127,), (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152), (152,), _CONTOUR),
+    iris=468,
+)
+LEFT = Side(
+    upper_lid=Chain((263,), (263, 466, 388, 387, 386, 385, 384, 398, 362), (362,), _UPPER_LID),
+    lower_lid=Chain((263,), (263, 249, 390, 373, 374, 380, 381, 382, 362), (362,), _LOWER_LID),
+    upper_brow=Chain((276, 300), (300, 293, 334, 296, 336), (336, 285), _UPPER_BROW),
+    lower_brow=Chain((276, 300), (276, 283, 282, 295, 285), (336, 285), _LOWER_BROW),
+    nose_base=Chain((294,), (294, 327, 326, 2), (2,), _NOSE_BASE),
+    contour=Chain((356,), (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152), (152,), _CONTOUR),
+    iris=473,
+)

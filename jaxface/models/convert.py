@@ -1,0 +1,79 @@
+"""A model from its authors' files into our one record: closed, unwrapped, with landmarks, regions and colours."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxface.detection.mediapipe_mesh import detect_faces
+from jaxface.geometry.topology import components
+from jaxface.models import transfer
+from jaxface.models.embedding import Detector, Embedding, embed_landmarks
+from jaxface.models.openings import close_openings
+from jaxface.models.source import SourceModel
+from jaxface.models.unwrap import cylindrical_uvs
+from jaxface.morphable.default import load_default
+from jaxface.types import IBUG_68, MorphableModel, Region
+
+_EYEBALL_MM = 20.0  # a piece that stays within this of an eye's middle is an eyeball
+
+
+def convert(source: SourceModel, *, name: str, licence: str, detect: Detector = detect_faces) -> MorphableModel:
+    """The model ready for every stage (host, some ten seconds: keep the result).
+
+    Raises FaceError if `detect`, MediaPipe unless told otherwise, finds no face on the mean shape.
+    """
+    source, is_membrane = close_openings(source)
+    embedding = embed_landmarks(source, is_membrane, detect=detect, name=name)
+    match = transfer.correspond(source.mean_mm, embedding.points_mm, transfer.default_landmarks())
+    regions = transfer.label_openings(_regions(source, embedding, match), match, is_membrane)
+    uvs, uv_triangles = source.uvs, source.uv_triangles
+    if uvs is None:
+        uvs, uv_triangles = cylindrical_uvs(source.mean_mm, source.triangles)
+    floats, whole = (lambda x: jnp.asarray(x, jnp.float32)), (lambda x: jnp.asarray(x, jnp.int32))
+    return MorphableModel(
+        mean_mm=floats(source.mean_mm),
+        identity_basis_mm=floats(source.identity_mm),
+        expression_basis_mm=floats(source.expression_mm),
+        triangles=whole(source.triangles),
+        uvs=floats(uvs),
+        uv_triangles=whole(uv_triangles),
+        landmark_triangles=whole(embedding.triangles),
+        landmark_barycentrics=floats(embedding.barycentrics),
+        landmark_regions=load_default().landmark_regions,
+        vertex_regions=whole(regions),
+        ibug_vertices=whole(_ibug_vertices(source, embedding)),
+        albedo=floats(transfer.carried_albedo(match) if source.colours is None else source.colours),
+        name=name,
+        licence=licence,
+        expression_names=source.expression_names,
+        expression_bounds=source.expression_bounds,
+        articulation=jax.tree.map(floats, source.articulation),
+    )
+
+
+def _regions(source: SourceModel, embedding: Embedding, match: transfer.Correspondence) -> Int[np.ndarray, "vertices"]:
+    """Carried labels; pieces other than the skin are eyeballs or belong to the inside."""
+    labels = transfer.carried_regions(match)
+    piece = components(source.triangles, num_vertices=len(source.mean_mm))
+    on_landmarks = piece[source.triangles[embedding.triangles[embedding.barycentrics.sum(axis=1) > 0.0], 0]]
+    skin = np.bincount(on_landmarks).argmax()
+    eyes = np.stack([_middle(embedding.points_mm, corners) for corners in ((33, 133), (362, 263))])
+    for other in np.setdiff1d(np.unique(piece), skin):
+        members = piece == other
+        offsets = source.mean_mm[members][:, None] - eyes[None]
+        is_eyeball = np.linalg.norm(offsets, axis=-1).max(axis=0).min() < 2.0 * _EYEBALL_MM
+        labels[members] = Region.EYE_OPENING if is_eyeball else Region.OUTSIDE
+    return labels
+
+
+def _middle(points_mm: np.ndarray, corners: tuple[int, int]) -> Float[np.ndarray, "3"]:
+    return points_mm[list(corners)].mean(axis=0)
+
+
+def _ibug_vertices(source: SourceModel, embedding: Embedding) -> Int[np.ndarray, "68"]:
+    """The file's own 68 points; where it lists none, the vertices nearest to the embedded ones."""
+    triangles, weights = embedding.triangles[list(IBUG_68)], embedding.barycentrics[list(IBUG_68)]
+    nearest = np.take_along_axis(source.triangles[triangles], weights.argmax(axis=1)[:, None], axis=1)[:, 0]
+    nearest = np.where(weights.sum(axis=1) > 0.0, nearest, -1)
+    return np.where(source.ibug_vertices >= 0, source.ibug_vertices, nearest)

@@ -1,0 +1,1 @@
+"""One reader a published model; each returns a `SourceModel` or raises FaceError."""

@@ -1,0 +1,86 @@
+"""From any face to the embedded one: landmarks that both have carry its regions, its colours and its paint over."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import cKDTree
+
+from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import landmark_positions
+from jaxface.synthetic_paint import paint_face
+from jaxface.types import Region
+
+_SMOOTHING = 0.5  # of the spline, against jitter of the landmarks
+_BEYOND_MM = 6.0  # from the embedded face's surface: ears, scalp, neck
+
+
+class Correspondence(NamedTuple):
+    """Where each vertex lies on the embedded face (mm), its nearest vertex there, and whether it is off that face."""
+
+    reference_mm: Float[np.ndarray, "vertices 3"]
+    nearest: Int[np.ndarray, "vertices"]
+    beyond: np.ndarray
+
+
+def default_landmarks() -> Float[np.ndarray, "landmarks 3"]:
+    """The embedded mean face's landmarks, mm; the irises, which it lacks, are NaN."""
+    model = load_default()
+    points = np.array(landmark_positions(model.mean_mm, model=model), np.float64)
+    points[np.asarray(model.landmark_barycentrics).sum(axis=1) <= 0.0] = np.nan
+    return points
+
+
+def correspond(
+    vertices_mm: Float[np.ndarray, "vertices 3"],
+    points_mm: Float[np.ndarray, "points 3"],
+    there_mm: Float[np.ndarray, "points 3"],
+) -> Correspondence:
+    """Carries vertices to the embedded face by a spline through pairs of points; rows with NaN are left out."""
+    known = np.isfinite(points_mm).all(axis=1) & np.isfinite(there_mm).all(axis=1)
+    carry = RBFInterpolator(points_mm[known], there_mm[known], kernel="linear", smoothing=_SMOOTHING, degree=1)
+    reference = carry(np.asarray(vertices_mm, np.float64))
+    mean = np.asarray(load_default().mean_mm, np.float64)
+    distances, nearest = cKDTree(mean).query(reference)
+    return Correspondence(reference.astype(np.float32), nearest.astype(np.int32), distances > _BEYOND_MM)
+
+
+def carried_regions(match: Correspondence) -> Int[np.ndarray, "vertices"]:
+    """Region labels of the embedded face; what lies beyond it is outside."""
+    labels = np.asarray(load_default().vertex_regions)[match.nearest]
+    return np.where(match.beyond, int(Region.OUTSIDE), labels).astype(np.int32)
+
+
+def carried_albedo(match: Correspondence) -> Float[np.ndarray, "vertices 3"]:
+    """The embedded face's mean texture; beyond it, its mean skin."""
+    model = load_default()
+    albedo = np.asarray(model.albedo)
+    skin = albedo[np.asarray(model.vertex_regions) == Region.SKIN].mean(axis=0)
+    return np.where(match.beyond[:, None], skin[None], albedo[match.nearest]).astype(np.float32)
+
+
+def label_openings(
+    regions: Int[np.ndarray, "vertices"], match: Correspondence, is_membrane: Bool[np.ndarray, "vertices"]
+) -> Int[np.ndarray, "vertices"]:
+    """Regions with the membranes of `openings.close_openings` labelled as eye or mouth, whichever is nearer."""
+    labels, mean = np.asarray(load_default().vertex_regions), np.asarray(load_default().mean_mm)
+    kinds = (Region.EYE_OPENING, Region.MOUTH_OPENING)
+    distances = [cKDTree(mean[labels == kind]).query(match.reference_mm)[0] for kind in kinds]
+    kind = np.where(distances[0] < distances[1], *map(int, kinds))
+    return np.where(is_membrane, kind, regions).astype(np.int32)
+
+
+def paint(
+    reference_mm: Float[np.ndarray, "points 3"], shares: Float[np.ndarray, "points regions"], *, seed: int
+) -> Float[np.ndarray, "points 3"]:
+    """Skin, brows, lips and eyes of the synthetic world at carried points; `shares` are those of each region."""
+    model = load_default()
+    landmarks_mm = jnp.asarray(np.nan_to_num(default_landmarks()), jnp.float32)
+    colours = paint_face(
+        jax.random.key(seed), jnp.asarray(reference_mm), jnp.asarray(shares), landmarks_mm=landmarks_mm, model=model,
+        texture=0.5,
+    )  # fmt: skip
+    return np.asarray(colours)

@@ -1,0 +1,1 @@
+"""Trained networks of other people, the only home of haiku."""

@@ -1,0 +1,256 @@
+"""The ICT reader on a small model with the same layout, and on the real one where it is at hand."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from models import tiny_models
+
+from jaxface.models.readers import ict
+from jaxface.types import FaceError
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A small FaceXModel and what was written; the reader's table holds its ranges."""
+    written = tiny_models.write_ict(tmp_path / "FaceXModel", ict.PARTS)
+    monkeypatch.setattr(ict, "PARTS", written.parts)
+    return tmp_path / "FaceXModel", written
+
+
+def kept_vertices(written, part):
+    return np.concatenate([np.arange(*written.parts[name].vertices) for name in ict.CHOICES[part]])
+
+
+@pytest.mark.parametrize("part", ict.CHOICES)
+def test_the_parts_are_what_was_written(tiny, part):
+    folder, written = tiny
+    model = ict.read(folder, part=part)
+    keep = kept_vertices(written, part)
+    np.testing.assert_allclose(model.mean_mm, 10.0 * written.neutral[keep], atol=1e-3)
+    np.testing.assert_allclose(model.identity_mm, 10.0 * written.identities[:, keep], atol=2e-3)
+    np.testing.assert_allclose(model.expression_mm, 10.0 * written.expressions[:, keep], atol=2e-3)
+    assert model.expression_names == written.names and model.expression_bounds == (0.0, 1.0)
+    np.testing.assert_array_equal(model.ibug_vertices, written.ibug)
+    assert np.unique(model.triangles).tolist() == list(range(len(keep)))
+    assert model.mean_mm.dtype == model.uvs.dtype == np.float32
+    assert model.triangles.dtype == model.uv_triangles.dtype == np.int32
+
+
+def test_points_outside_of_the_part_are_unknown(tiny):
+    folder, written = tiny
+    lists = json.loads((folder / "vertex_indices.json").read_text())
+    lists["idx_to_landmark_verts"][0] = len(written.neutral) - 1
+    (folder / "vertex_indices.json").write_text(json.dumps(lists))
+    assert ict.read(folder).ibug_vertices[0] == -1
+    whole = ict.read(folder, part="all")
+    np.testing.assert_allclose(whole.mean_mm[whole.ibug_vertices[0]], 10.0 * written.neutral[-1], atol=1e-3)
+
+
+def test_the_face_keeps_its_own_uvs(tiny):
+    face = tiny_models.tiny_face()
+    model = ict.read(tiny[0])
+    uvs = np.zeros((len(face.uvs), 2))
+    uvs[model.triangles] = model.uvs[model.uv_triangles]
+    np.testing.assert_allclose(uvs, face.uvs, atol=1e-5)
+
+
+def test_tiles_lie_apart_in_the_atlas(tiny):
+    model, written = ict.read(tiny[0], part="all"), tiny[1]
+    owner = np.concatenate(
+        [[place] * (p.vertices[1] - p.vertices[0]) for place, p in enumerate(written.parts.values())]
+    )
+    corners = model.uvs[model.uv_triangles]
+    boxes = {}
+    for number, part in enumerate(written.parts.values()):
+        inside = corners[owner[model.triangles[:, 0]] == number].reshape(-1, 2)
+        boxes.setdefault(part.place, []).append((inside.min(axis=0), inside.max(axis=0)))
+    boxes = [(np.min([b[0] for b in found], axis=0), np.max([b[1] for b in found], axis=0)) for found in boxes.values()]
+    assert len(boxes) == 13  # the sockets share the tile of head and neck
+    for number, (low, high) in enumerate(boxes):
+        assert np.all(low >= 0.0) and np.all(high <= 1.0)
+        for other_low, other_high in boxes[:number]:
+            assert np.any(high < other_low) or np.any(other_high < low)
+
+
+def test_quads_are_cut_along_the_shorter_diagonal():
+    """Each quad and its mirror image are cut alike, whatever corner they are listed from."""
+    vertices = np.array([[0, 0, 0], [3, 0, 0], [4, 2, 0], [0, 1, 0]], float)
+    for start in range(4):
+        corners = np.stack([np.roll(np.arange(4), start)] * 2, axis=-1)[None]
+        cut = ict._cut_quads(corners, vertices)
+        assert {frozenset(triangle) for triangle in cut[..., 0].tolist()} == {
+            frozenset({0, 1, 3}),
+            frozenset({1, 2, 3}),
+        }
+        edges = vertices[cut[..., 0]]
+        assert np.all(np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])[:, 2] > 0)
+
+
+def test_a_triangle_stays_one():
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], float)
+    faces = ict._parse_faces(b"f 1/3 2/2 3/1\n")
+    assert ict._cut_quads(faces, vertices).tolist() == [[[0, 2], [1, 1], [2, 0]]]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "xztar"])
+def test_archives_are_read_in_place(tiny, tmp_path, kind):
+    folder, written = tiny
+    inner = tmp_path / "in" / "ICT-FaceKit-master"
+    inner.mkdir(parents=True)
+    shutil.move(folder, inner / "FaceXModel")
+    (inner / "sample_data_out").mkdir()
+    (inner / "sample_data_out" / "other.obj").write_text("not a mesh")
+    path = shutil.make_archive(str(tmp_path / "download"), kind, tmp_path / "in")
+    for place in (path, tmp_path / "in", inner / "FaceXModel"):
+        np.testing.assert_allclose(ict.read(place).mean_mm, 10.0 * written.neutral[:609], atol=1e-3)
+
+
+def refuse(path, **settings) -> str:
+    with pytest.raises(FaceError) as caught:
+        ict.read(path, **settings)
+    message = str(caught.value)
+    assert message.endswith(".") and "\n" not in message
+    return message
+
+
+def test_an_unknown_part_says_so(tiny):
+    assert "face, head, all" in refuse(tiny[0], part="nose")
+
+
+@pytest.mark.parametrize(
+    "name", ["generic_neutral_mesh.obj", "vertex_indices.json", "identity000.obj", "jawOpen.obj", "identity001.obj"]
+)
+def test_missing_files_are_named(tiny, name):
+    folder = tiny[0]
+    (folder / name).unlink()
+    if name == "identity001.obj":
+        assert ict.read(folder).identity_mm.shape[0] == 1
+    else:
+        assert name in refuse(folder)
+
+
+def test_an_empty_folder_and_another_file_say_what_to_give(tmp_path):
+    assert "FaceXModel" in refuse(tmp_path)
+    assert "does not exist" in refuse(tmp_path / "none")
+    (tmp_path / "a.zip").write_text("hello")
+    assert "archive" in refuse(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("name", ["generic_neutral_mesh.obj", "identity001.obj", "eyeBlink_L.obj"])
+@pytest.mark.parametrize(
+    "old, new",
+    [("v ", "w "), ("v ", "v x"), ("v ", "v 1 2 3 4 5\nw "), ("v ", "v nan 0 0\nw "), ("v ", "v inf 0 0\nw "),
+     ("v ", "v 1 2\nw "), ("v ", "v 0 0 0\nv ")],
+)  # fmt: skip
+def test_vertex_lines_that_are_none_are_found(tiny, name, old, new):
+    path = tiny[0] / name
+    path.write_text(path.read_text().replace(old, new, 1))
+    assert name in refuse(tiny[0]) and "vertices" in refuse(tiny[0])
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [("f ", "g "), ("f ", "f 1/1 2/2\ng "), ("f ", "f 1 2 3\ng "), ("f ", "f 1/1/1 2/2/2 3/3/3\ng "),
+     ("f ", "f 1/1 2/2 99999/3\ng "), ("f ", "f 1/1 2/2 3/99999\ng "), ("f ", "f 0/1 2/2 3/3\ng "),
+     ("f ", "f 1/1 2/2 3/3 4/4 5/5\ng "), ("f ", "f 1/23/4 5/6\ng "), ("vt ", "vt x"), ("vt", "w")],
+)  # fmt: skip
+def test_faces_that_are_none_are_found(tiny, old, new):
+    path = tiny[0] / "generic_neutral_mesh.obj"
+    path.write_text(path.read_text().replace(old, new, 1))
+    message = refuse(tiny[0])
+    assert "faces" in message and "generic_neutral_mesh.obj" in message
+
+
+@pytest.mark.parametrize(
+    "lists",
+    ["", "[]", "{}", '{"expressions": ["jawOpen"]}', '{"expressions": [], "idx_to_landmark_verts": POINTS}',
+     '{"expressions": [1], "idx_to_landmark_verts": POINTS}', '{"expressions": 1, "idx_to_landmark_verts": POINTS}',
+     '{"expressions": ["jawOpen", "jawOpen"], "idx_to_landmark_verts": POINTS}',
+     '{"expressions": ["jawOpen"], "idx_to_landmark_verts": [1, 2]}',
+     '{"expressions": ["jawOpen"], "idx_to_landmark_verts": [1, [2]]}',
+     '{"expressions": ["jawOpen"], "idx_to_landmark_verts": HIGH}'],
+)  # fmt: skip
+def test_lists_that_are_none_are_found(tiny, lists):
+    lists = lists.replace("POINTS", str([1] * 68)).replace("HIGH", str([10**7] * 68))
+    (tiny[0] / "vertex_indices.json").write_text(lists)
+    assert "vertex_indices.json" in refuse(tiny[0])
+
+
+def test_other_units_are_found(tiny):
+    path = tiny[0] / "generic_neutral_mesh.obj"
+    lines = path.read_text().splitlines()
+    scaled = [
+        "v " + " ".join(str(10 * float(x)) for x in line.split()[1:]) if line[:2] == "v " else line for line in lines
+    ]
+    path.write_text("\n".join(scaled))
+    assert "expected" in refuse(tiny[0])
+
+
+def test_damage_raises_nothing_else(tiny):
+    folder = tiny[0]
+    rng = np.random.default_rng(0)
+    names = ["generic_neutral_mesh.obj", "identity000.obj", "jawOpen.obj", "vertex_indices.json"]
+    whole = {name: (folder / name).read_bytes() for name in names}
+    refused = 0
+    for turn in range(60):
+        name = names[turn % len(names)]
+        damaged = bytearray(whole[name][: rng.integers(0, len(whole[name]))] if turn % 3 == 0 else whole[name])
+        for place in rng.integers(0, max(len(damaged), 1), 5 if damaged else 0):
+            damaged[place] = rng.choice(list(b"\x00 \n-9e./vf\xff")) if turn % 2 else rng.integers(0, 256)
+        (folder / name).write_bytes(damaged)
+        try:
+            ict.read(folder, part="all")
+        except FaceError:
+            refused += 1
+        (folder / name).write_bytes(whole[name])
+    assert refused > 20
+
+
+@pytest.fixture(scope="module")
+def real(reference_data, tmp_path_factory):
+    """Faces and heads of the published model; read once from the archive, again from memory of the parsed files."""
+    archive = reference_data / "ict-facekit.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"no {archive}")
+    files = ict._read_files(archive)
+    return {part: ict.check_source(ict._model(files, part, path=archive), path=archive) for part in ict.CHOICES}
+
+
+@pytest.mark.slow
+def test_the_published_model_has_its_known_measures(real):
+    sizes = {"face": (9409, 18460), "head": (17202, 34332), "all": (26719, 52220)}
+    for part, model in real.items():
+        assert (len(model.mean_mm), len(model.triangles)) == sizes[part]
+        assert model.identity_mm.shape == (100, sizes[part][0], 3) and model.expression_mm.shape[0] == 53
+        corners = model.mean_mm[model.ibug_vertices[[36, 45]]]
+        assert 85.0 < np.linalg.norm(corners[1] - corners[0]) < 95.0
+        assert np.all(model.ibug_vertices >= 0)
+        norms = np.linalg.norm(model.identity_mm.reshape(100, -1), axis=1) / 10.0
+        if part == "all":
+            np.testing.assert_allclose(norms[:4], [61.3, 38.0, 29.4, 26.3], atol=0.1)
+
+
+@pytest.mark.slow
+def test_the_published_model_is_cut_symmetrically(real):
+    for part in ("face", "head"):
+        model = real[part]
+        order = {
+            tuple(place): index for index, place in enumerate(np.round(model.mean_mm * 100.0).astype(int).tolist())
+        }
+        mirrored = np.round(model.mean_mm * np.float32([-100, 100, 100])).astype(int).tolist()
+        pairs = np.array([order.get(tuple(place), -1) for place in mirrored])
+        triangles = {frozenset(triangle) for triangle in model.triangles.tolist()}
+        unpaired = np.any(pairs[model.triangles] < 0, axis=1)
+        images = {frozenset(triangle) for triangle in pairs[model.triangles[~unpaired]].tolist()}
+        assert unpaired.mean() < 0.05
+        assert images <= triangles
+
+
+@pytest.mark.slow
+def test_jaw_left_moves_to_the_subjects_left_and_open_moves_down(real):
+    model = real["face"]
+    chin = model.ibug_vertices[8]
+    moves = dict(zip(model.expression_names, model.expression_mm[:, chin], strict=True))
+    assert moves["jawLeft"][0] > 1.0 and moves["jawRight"][0] < -1.0 and moves["jawOpen"][1] < -10.0
