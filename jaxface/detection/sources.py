@@ -20,8 +20,8 @@ def find_landmarks(
 ) -> tuple[Landmarks, dict[str, float]]:
     """Landmarks of the face meant, and figures for the report. Raises FaceError where there is none to use.
 
-    `source`: points as they are, a `.npy`, `.pts` or `.json` file, or None for MediaPipe; `face` counts from 0, which is
-    the largest.
+    `source`: points as they are, a `.npy`, `.pts` or `.json` file, or None for MediaPipe; `face` counts from 0, largest
+    first.
     """
     if isinstance(source, Landmarks):
         faces = [_checked(source)]
