@@ -33,7 +33,9 @@ from jaxface.detection import sources
 from jaxface.export.bundle import write_all
 from jaxface.io.arrays import as_rgb
 from jaxface.io.images import read_image
+from jaxface.models import catalogue, store
 from jaxface.morphable.default import load_default
+from jaxface.networks import bisenet, mobilenet
 from jaxface.stages import detail, fine, observe
 from jaxface.synthetic import synthetic_face
 
@@ -94,11 +96,15 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
     templates, chosen = frame.prepare(load_default()), presets.default(size=size)
     face = synthetic_face(jax.random.key(0), model=templates.model, size=size)
     model, camera, image = templates.model, face.camera, face.image
-    shape_args = (face.landmarks, camera, templates, chosen.stiffness)
-    first, second, centre, side = add("coarse + medium", frame.fit_shape, *shape_args)
+    coarse_args = (face.landmarks, camera, templates, None)
+    first, centre, side = add("coarse", frame.fit_coarse, *coarse_args)
     crop = frame.square_crop(centre, side, size=size)
-    pose, window = frame.crop_pose(first.pose, crop), frame.crop_camera(camera, crop)
     image = jax.jit(frame.crop_image, static_argnames="size")(image, crop, size=size)
+    refine_args = (first, face.landmarks, image, camera, crop, templates)
+    first = add("coarse shading", frame.refine_coarse, *refine_args)
+    medium_args = (first, face.landmarks, camera, templates, chosen.stiffness)
+    second = add("medium", frame.deform, *medium_args)
+    pose, window = frame.crop_pose(first.pose, crop), frame.crop_camera(camera, crop)
 
     def see(image, vertices_mm, pose, window, model, surface):
         inside = jnp.ones(image.shape[:2], jnp.float32)
@@ -118,18 +124,16 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
     mesh = add("detail", displace, second.vertices_mm, maps, pose, window, templates)
     add("bake", bake, mesh, maps, pose, window, templates)
 
-    def surface(image, vertices_mm, fit, crop, camera, templates, weights):
-        limits = jnp.array([size, size], jnp.float32)
-        return frame.fit_surface(
-            image, vertices_mm, fit, camera, crop, limits, templates, weights, schedule=chosen.schedule
-        )
+    def surface(image, vertices_mm, pose, crop, camera, templates, weights):
+        view = frame.View(camera, crop, jnp.array([size, size], jnp.float32), None)
+        return frame.fit_surface(image, vertices_mm, pose, view, templates, weights, schedule=chosen.schedule)
 
+    surface_args = (image, second.vertices_mm, first.pose, crop, camera, templates, chosen.weights)
     for batch in batches:
-        add("coarse + medium, vmap", frame.fit_shape, *shape_args, batch=batch, in_axes=(0, None, None, None))
-        add(
-            "observe + fine, vmap", surface, image, second.vertices_mm, first, crop, camera, templates, chosen.weights,
-            batch=batch, in_axes=(0, 0, 0, 0, None, None, None),
-        )  # fmt: skip
+        add("coarse, vmap", frame.fit_coarse, *coarse_args, batch=batch, in_axes=(0, None, None, None))
+        add("coarse shading, vmap", frame.refine_coarse, *refine_args, batch=batch, in_axes=(0, 0, 0, None, 0, None))
+        add("medium, vmap", frame.deform, *medium_args, batch=batch, in_axes=(0, 0, None, None, None))
+        add("observe + fine, vmap", surface, *surface_args, batch=batch, in_axes=(*4 * [0], *3 * [None]))
     rec = pipeline.reconstruct(np.asarray(face.image), landmarks=face.landmarks, size=size)
     renders = pipeline.render_shapes(rec)
     with tempfile.TemporaryDirectory() as folder:
@@ -147,6 +151,38 @@ def detection_rows(photo: str) -> list[dict]:
         lambda: sources.find_landmarks(image, source=None, face=None, landmarker_task=None),
     )
     return [dict(stage="detection", batch=1, seconds=seconds, frame_seconds=seconds)]
+
+
+def network_rows() -> list[dict]:
+    """The optional networks, at the sizes that they always see; random weights cost as much as trained ones."""
+    rows, side = [], mobilenet.CROP_SIZE
+    cases = [
+        ("3ddfa", mobilenet, mobilenet.regress, side, {"widths": mobilenet_widths()}, (0, 16)),
+        ("bisenet", bisenet, bisenet.parse_logits, 512, {}, (0,)),
+    ]
+    for name, module, apply, size, sizes, batches in cases:
+        picture = jnp.full((size, size, 3), 0.5)
+        is_installed = catalogue.is_installed(catalogue.find(name))
+        init = module._NETWORK.init
+        params = store.resolve_network(name).params if is_installed else init(jax.random.key(0), picture, **sizes)
+        for batch in batches:
+            result = measure(apply, params, picture, batch=batch, in_axes=(None, 0))
+            del result["value"]
+            frames, note = max(batch, 1), "weights as installed" if is_installed else "random weights"
+            per_frame = result["seconds"] / frames
+            row = dict(stage=f"network {name}", size=size, batch=frames, frame_seconds=per_frame, **result, note=note)
+            rows.append(row)
+    return rows
+
+
+def mobilenet_widths() -> dict[str, int]:
+    """Channels of 3DDFA_V2's smaller network, half of MobileNet-V1's."""
+    outputs = (32, 64, 64, 128, 128, *6 * (256,), 512, 512)
+    widths, inputs = {"conv1": 16}, 16
+    for block, width in zip(mobilenet._STRIDES, outputs, strict=True):
+        widths |= {f"{block}_dw": inputs, f"{block}_sep": width}
+        inputs = width
+    return widths
 
 
 def photo_rows(photo: str) -> list[dict]:
@@ -212,7 +248,11 @@ def main(_):
     compared = TORCH_PYTHON.value and TORCH_SCRIPT.value
     if compared:
         results["torch"] = torch_rows(sizes)
-    results["stages"] = [*detection_rows(photo), *(row for size in sizes for row in stage_rows(size, batches))]
+    results["stages"] = [
+        *detection_rows(photo),
+        *network_rows(),
+        *(row for size in sizes for row in stage_rows(size, batches)),
+    ]
     results["peak_mib"] = _mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     facts = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
     parts = [f"# Benchmark\n\n{facts}", f"## Stages\n\n{table(results['stages'])}"]

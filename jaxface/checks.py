@@ -14,6 +14,7 @@ from jaxface.types import CoarseFit, FineMaps, MediumFit
 # Limits are generous: they catch broken results, not unusual faces.
 MAX_COARSE_RESIDUAL = 0.08  # of the face's height; a model that cannot explain the landmarks
 MAX_COEFFICIENT = 8.0  # standard deviations
+MAX_STRAYING = 2.0  # a refined fit's landmark residual over that of the fit before
 MAX_MEDIUM_MOVE_MM = 25.0
 MAX_FLIPPED = 0.005  # share of triangles whose normal turns over
 MAX_FINE_MOVE = 0.05  # of the crop's side, rms
@@ -34,6 +35,20 @@ def check_coarse(fit: CoarseFit, *, face_px: float) -> Verdict:
         return figures, f"the landmarks do not look like a face: off by {100 * residual:.0f} % of its height"
     if largest > MAX_COEFFICIENT:
         return figures, f"a shape coefficient reached {largest:.1f} standard deviations"
+    return figures, ""
+
+
+def check_refined(fit: CoarseFit, before: CoarseFit, *, face_px: float, residuals: np.ndarray) -> Verdict:
+    """Did the skin's shading help without leaving the landmarks? `residuals`: how far the photo is from the shading of
+    the fit before and of this one."""
+    figures, reason = check_coarse(fit, face_px=face_px)
+    figures |= {"shading_residual_before": float(residuals[0]), "shading_residual": float(residuals[1])}
+    if reason:
+        return figures, reason
+    if fit.residual_px > MAX_STRAYING * before.residual_px + 0.002 * face_px:
+        return figures, "it left the landmarks"
+    if not residuals[1] <= residuals[0]:
+        return figures, "its shading explains the photo no better than the landmark fit's"
     return figures, ""
 
 

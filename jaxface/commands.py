@@ -24,6 +24,19 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "size", 512, "Side of the square crop that is refined, in pixels.", lower_bound=128, upper_bound=2048, **where
     )
+    flags.DEFINE_string(
+        "model", None, "Face model, see `jaxface models list`; without it the best openly licensed one there.", **where
+    )
+    flags.DEFINE_enum(
+        "coarse", "landmarks", ["landmarks", "3ddfa"], "What finds the coarse face: a fit, or that network.", **where
+    )
+    flags.DEFINE_enum(
+        "parsing",
+        "landmarks",
+        ["landmarks", "bisenet"],
+        "What tells skin from hair: the fit or that network.",
+        **where,
+    )
     flags.DEFINE_integer("face", None, "Which face to take, 0 being the largest.", lower_bound=0, **where)
     flags.DEFINE_string(
         "landmarks", None, "File with the landmarks of the one photo: .npy, iBUG .pts or Face++ .json.", **where
@@ -40,9 +53,12 @@ def reconstruct(arguments: list[str], values: flags.FlagValues) -> int:
     logging.set_verbosity(values.verbosity)
     _check_request(arguments, values)
     output_dir = _writable_folder(values.output_dir)
+    chosen = _choose(values)
     photos, num_bad = _gather(arguments)
     if values.landmarks and len(photos) > 1:
         raise UsageError("--landmarks describes one photo; name one photo only.")
+    if not values.quiet:
+        print(chosen)
     num_failed = num_bad
     if photos:
         _keep_compiled_code()
@@ -70,6 +86,22 @@ def _check_request(arguments: list[str], values: flags.FlagValues) -> None:
             raise UsageError(f"--{flag}: there is no file {path}.")
     if values.focal_px is not None and not values.focal_px > 0.0:
         raise UsageError("--focal_px must be positive.")
+
+
+def _choose(values: flags.FlagValues) -> str:
+    """The face model and the networks asked for, with their licences, once they are known to be usable."""
+    from jaxface.models import catalogue, tools
+    from jaxface.types import FaceError
+
+    try:
+        used = tools.choose(model=values.model, coarse=values.coarse, parsing=values.parsing)
+    except FaceError as error:
+        raise UsageError(str(error)) from None
+    licences = {used.model.name: used.model.licence}
+    networks = [name for name in (values.coarse, values.parsing) if name != "landmarks"]
+    licences |= {name: catalogue.find(name).licence for name in networks}
+    model, *others = (f"{name} ({licence.partition(' (')[0]})" for name, licence in licences.items())
+    return f"Face model: {model}" + (f"; networks: {', '.join(others)}" if others else "")
 
 
 def _writable_folder(name: str) -> pathlib.Path:
@@ -137,6 +169,9 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.Fl
     start = time.perf_counter()
     rec = pipeline.reconstruct(
         read_image(photo),
+        model=values.model,
+        coarse=values.coarse,
+        parsing=values.parsing,
         landmarks=values.landmarks,
         face=values.face,
         preset=values.preset,
@@ -150,7 +185,7 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.Fl
     if values.quiet:
         return
     for stage in rec.stages:
-        if stage.status != "ok":
+        if stage.reason:
             _complain(photo, f"stage {stage.name} {stage.status}: {stage.reason}")
     tqdm.write(f"{photo} -> {folder} ({time.perf_counter() - start:.1f} s)", file=sys.stdout)
 

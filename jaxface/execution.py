@@ -1,10 +1,12 @@
-"""Compiles a stage once a shape and times compilation apart from the run."""
+"""Compiles a stage once a shape, times compilation apart from the run, and keeps the reports of the stages."""
 
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+
+from jaxface.types import StageReport
 
 _compiled: dict = {}
 
@@ -34,3 +36,50 @@ def run_timed(function: Callable, *args, **static) -> Timed:
 def num_compiled() -> int:
     """How many programs were compiled so far; a second photo must not raise it."""
     return len(_compiled)
+
+
+class StageLog:
+    """Collects the stage reports and tells `progress` what begins."""
+
+    def __init__(self, progress: Callable[[str], None] | None):
+        self.reports: list[StageReport] = []
+        self._progress = progress or (lambda stage: None)
+
+    def begin(self, stage: str) -> None:
+        """Tells that a stage begins."""
+        self._progress(stage)
+
+    def end(
+        self,
+        stage: str,
+        verdict: tuple[dict[str, float], str],
+        *,
+        seconds: float,
+        compile_seconds: float = 0.0,
+        note: str = "",
+    ) -> bool:
+        """Records figures and the reason to leave the stage out, if any; returns whether it is kept. `note` is what to
+        know if it is."""
+        figures, reason = verdict
+        status = "left out" if reason else "ok"
+        figures = dict(figures, compile_seconds=compile_seconds)
+        self.reports.append(StageReport(stage, status, reason or note, seconds, figures))
+        return not reason
+
+
+class Clock:
+    """Runs compiled programs for a stage that works on the host in between; knows how long it and compiling took."""
+
+    def __init__(self):
+        self._start, self._compile_seconds = time.perf_counter(), 0.0
+
+    def run(self, function: Callable, *args: Any, **static: Any) -> Any:
+        """The value of the function, compiled."""
+        value, _, compile_seconds = run_timed(function, *args, **static)
+        self._compile_seconds += compile_seconds
+        return value
+
+    def seconds(self) -> dict[str, float]:
+        """Work and compilation since the clock was made."""
+        total = time.perf_counter() - self._start
+        return {"seconds": total - self._compile_seconds, "compile_seconds": self._compile_seconds}

@@ -30,7 +30,8 @@ def matmul(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def smoothstep(x: Float[Array, "*shape"], low: float, high: float) -> Float[Array, "*shape"]:
-    """0 below `low`, 1 above `high`, a cubic without kinks between."""
+def smoothstep(x: Float[Array, "*shape"], *, between: tuple[float, float]) -> Float[Array, "*shape"]:
+    """0 below the first number, 1 above the second, a cubic without kinks between them."""
+    low, high = between
     t = jnp.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)

@@ -41,11 +41,13 @@ class Schedule(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """A named choice of everything. `stiffness` divides all landmark weights of Eq. 3 (1 in the paper)."""
+    """A named choice of everything. `stiffness` divides all landmark weights of Eq. 3 (1 in the paper); with
+    `coarse_shading` the coarse face goes on to fit the skin's shading (ours)."""
 
     weights: FineWeights
     schedule: Schedule
     stiffness: float
+    coarse_shading: bool
 
 
 def paper(*, size: int = 512) -> Preset:
@@ -62,7 +64,7 @@ def paper(*, size: int = 512) -> Preset:
         phase1_rate=0.015,  # pixels
         phase2_rate=0.05,
     )
-    return Preset(weights, Schedule(100, 100, 100, True, 3.0, True), stiffness=1.0)
+    return Preset(weights, Schedule(100, 100, 100, True, 3.0, True), stiffness=1.0, coarse_shading=False)
 
 
 def default(*, size: int = 512) -> Preset:
@@ -82,7 +84,7 @@ def default(*, size: int = 512) -> Preset:
         phase2_rate=0.05,
     )
     # Landmark noise of about a pixel, stiffness 1 would copy it into the surface.
-    return Preset(weights, Schedule(30, 20, 20, False, 1.5 * scale, False), stiffness=20.0)
+    return Preset(weights, Schedule(30, 20, 20, False, 1.5 * scale, False), stiffness=20.0, coarse_shading=True)
 
 
 PRESETS = {"paper": paper, "default": default}

@@ -53,11 +53,19 @@ def fourier_field(
 
 def off_basis_field(key: PRNGKeyArray, *, model: MorphableModel) -> Float[Array, "vertices 3"]:
     """A smooth displacement of rms 1 mm that no identity or expression coefficients can explain."""
+    shapes_mm = jnp.concatenate([model.identity_basis_mm, model.expression_basis_mm])
+    return unexplained_field(key, model.mean_mm, shapes_mm)
+
+
+def unexplained_field(
+    key: PRNGKeyArray, points_mm: Float[Array, "points 3"], shapes_mm: Float[Array, "shapes points 3"]
+) -> Float[Array, "points 3"]:
+    """A smooth displacement of rms 1 mm that no sum of the shapes can explain."""
     keys = jax.random.split(key, 6)
     lengths = jnp.array([80.0, 80.0, 80.0, 40.0, 40.0, 40.0])
-    waves = jax.vmap(lambda k, length: fourier_field(k, model.mean_mm, wavelength_mm=length))(keys, lengths)
+    waves = jax.vmap(lambda k, length: fourier_field(k, points_mm, wavelength_mm=length))(keys, lengths)
     field = (waves[:3] + 0.4 * waves[3:]).T.reshape(-1)
-    basis = jnp.concatenate([model.identity_basis_mm, model.expression_basis_mm]).reshape(-1, field.size)
+    basis = shapes_mm.reshape(-1, field.size)
     normal = jnp.matmul(basis, basis.T, precision="highest")
     ridge = 1e-6 * jnp.trace(normal) / basis.shape[0] * jnp.eye(basis.shape[0])
     coefficients = jnp.linalg.solve(normal + ridge, jnp.matmul(basis, field, precision="highest"))

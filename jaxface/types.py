@@ -168,6 +168,14 @@ class MediumFit(NamedTuple):
     finite: Array
 
 
+class Parsing(NamedTuple):
+    """What a network sees on a square crop, soft maps in [0, 1]: `indicators` of skin, eyebrow and mouth (lips), which
+    sum to at most 1, and `visible`, 1 less the probability that the pixel shows something in front of the face."""
+
+    indicators: Float[Array, "size size 3"]
+    visible: Float[Array, "size size"]
+
+
 class FineInputs(NamedTuple):
     """What the fine stage sees on the square crop.
 
@@ -222,7 +230,8 @@ class TextureMaps(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StageReport:
-    """What became of one stage: `status` is "ok", "left out" or "failed"; `reason` is a sentence, or empty."""
+    """What became of one stage: `status` is "ok", "left out" or "failed"; `reason` is a sentence, or empty. With
+    "ok" it says what to know about the result."""
 
     name: str
     status: str
@@ -244,7 +253,8 @@ class Mesh:
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
     """Everything known about one face after the pipeline (host arrays). Where a stage was left out, its
-    mesh is that of the stage before and `stages` tells why. `base_normals` are those of the subdivided medium mesh, for
+    mesh is that of the stage before and `stages` tells why. `neutral` is the fitted identity without expression, in the
+    model's own pose. `base_normals` are those of the subdivided medium mesh, for
     viewers that add the normal map to them; `fine_normals` hold the detail themselves."""
 
     image: np.ndarray
@@ -253,6 +263,7 @@ class Reconstruction:
     camera: Camera
     landmarks: Landmarks
     coarse_fit: CoarseFit
+    neutral: Mesh
     coarse: Mesh
     medium: Mesh
     phase1: Mesh

@@ -14,6 +14,14 @@ with install_import_hook("jaxface", "beartype.beartype"):
     import jaxface  # noqa: F401
 
 
+@pytest.fixture(scope="session", autouse=True)
+def empty_home(tmp_path_factory):
+    """Whatever models the machine has, no test sees them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXFACE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> pathlib.Path:
     """Folder of the real reference data; a test that asks for it is skipped where it is missing."""

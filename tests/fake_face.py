@@ -109,6 +109,7 @@ def make_reconstruction(**changes) -> Reconstruction:
         "camera": Camera(np.array(0.0, np.float32), np.array([54.0, 54.0], np.float32)),
         "landmarks": landmarks(),
         "coarse_fit": coarse_fit(mesh),
+        "neutral": dome_mesh(height_mm=35.0),
         "coarse": dome_mesh(height_mm=36.0),
         "medium": dome_mesh(height_mm=38.0),
         "phase1": mesh,

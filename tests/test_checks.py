@@ -53,6 +53,24 @@ def test_a_model_without_identities_can_be_judged():
     assert checks.check_coarse(make_coarse(identity=np.zeros(0, np.float32)), face_px=200.0)[1] == ""
 
 
+@pytest.mark.parametrize(
+    ("changes", "residuals", "word"),
+    [
+        ({}, (0.03, 0.02), ""),
+        ({}, (0.02, 0.03), "no better"),
+        ({}, (0.02, np.nan), "no better"),
+        ({"residual_px": np.float32(4.6)}, (0.03, 0.02), "left the landmarks"),
+        ({"finite": np.array(False)}, (0.03, 0.02), "finite"),
+        ({"identity": np.array([0.0, 9.0, 1.0], np.float32)}, (0.03, 0.02), "9.0"),
+    ],
+)
+def test_a_fit_to_the_shading_must_help_and_stay_near_the_landmarks(changes, residuals, word):
+    refined = make_coarse(**changes)
+    figures, reason = checks.check_refined(refined, make_coarse(), face_px=200.0, residuals=np.array(residuals))
+    assert (reason == "") == (word == "") and word in reason and (not reason or as_sentence(reason))
+    assert figures["shading_residual_before"] == residuals[0]
+
+
 def test_a_deformation_whose_shading_explains_the_photo_worse_does_not():
     worse = np.array([0.010, 0.011])
     _, reason = checks.check_medium(make_medium(), make_coarse(), triangles=TRIANGLES, residuals=worse)

@@ -10,11 +10,14 @@ import fake_face
 import jax
 import numpy as np
 import pytest
+import tiny_model
+import tiny_networks
 from PIL import Image
 
 import jaxface
 from jaxface import __main__ as cli
 from jaxface import commands
+from jaxface.models import store
 from jaxface.types import FaceError
 
 
@@ -42,6 +45,7 @@ def pipeline(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "jaxface.pipeline", module)
     monkeypatch.setattr(jaxface, "pipeline", module, raising=False)
     monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
+    monkeypatch.setenv("JAXFACE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -62,24 +66,38 @@ def test_two_photos_and_a_folder(pipeline, tmp_path, capsys):
     assert cli.main(["reconstruct", first, second, str(tmp_path / "more"), "--output_dir=here"]) == 0
     assert results(tmp_path / "here") == ["a", "b", "c"]
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 3 and "here/a" in out
+    assert len(out.splitlines()) == 4 and "here/a" in out
+    assert out.splitlines()[0] == "Face model: default (Apache-2.0)"
     assert f"jaxface: {first}: stage fine left out: The image explains less than before." in err
 
 
 def test_flags_reach_the_pipeline_wherever_they_stand(pipeline, tmp_path):
     (tmp_path / "points.npy").touch()
     (tmp_path / "net.task").touch()
+    tiny_networks.install_3ddfa()
+    store.save_model(tiny_model.make_model(name="flame"), tiny_networks.path("flame"))
     given = (
+        "--model=flame --coarse=3ddfa "
         "--preset=paper --size=256 --face=1 --landmarks=points.npy --landmarker_task=net.task --focal_px=900 --seed=7"
     )
     assert cli.main(["reconstruct", *given.split(), photo(tmp_path / "a.png"), "--quiet"]) == 0
-    expected = {"preset": "paper", "size": 256, "face": 1, "landmarks": "points.npy", "landmarker_task": "net.task"}
+    expected = {
+        "model": "flame",
+        "coarse": "3ddfa",
+        "parsing": "landmarks",
+        "preset": "paper",
+        "size": 256,
+        "face": 1,
+        "landmarks": "points.npy",
+        "landmarker_task": "net.task",
+    }
     assert pipeline.calls == [expected | {"focal_px": 900.0, "seed": 7, "width": 20}]
 
 
 def test_defaults_are_the_documented_ones(pipeline, tmp_path):
     assert cli.main(["reconstruct", photo(tmp_path / "a.png")]) == 0
-    nothing = dict.fromkeys(("face", "landmarks", "landmarker_task", "focal_px"))
+    nothing = dict.fromkeys(("model", "face", "landmarks", "landmarker_task", "focal_px"))
+    nothing |= dict.fromkeys(("coarse", "parsing"), "landmarks")
     assert pipeline.calls == [nothing | {"preset": "default", "size": 512, "seed": 0, "width": 20}]
     assert results(tmp_path / "out") == ["a"]
 
@@ -128,6 +146,13 @@ def test_same_names_get_folders_of_their_own(pipeline, tmp_path):
         (["reconstruct", "a.png", "--landmarks=none.npy"], "none.npy"),
         (["reconstruct", "a.png", "--landmarker_task=none.task"], "none.task"),
         (["reconstruct", "a.png", "b.png", "--landmarks=points.npy"], "one photo"),
+        (["reconstruct", "a.png", "--model=ikt"], "did you mean ict"),
+        (["reconstruct", "a.png", "--model=ict"], "models install ict"),
+        (["reconstruct", "a.png", "--model=bisenet"], "network"),
+        (["reconstruct", "a.png", "--coarse=3ddfa"], "--from=PATH"),
+        (["reconstruct", "a.png", "--coarse=cnn"], "--coarse"),
+        (["reconstruct", "a.png", "--parsing=bisenet"], "79999_iter.pth"),
+        (["reconstruct", "a.png", "--parsing=hair"], "--parsing"),
     ],
 )
 def test_wrong_use_is_told_and_exits_2(pipeline, tmp_path, capsys, arguments, words):
@@ -137,6 +162,27 @@ def test_wrong_use_is_told_and_exits_2(pipeline, tmp_path, capsys, arguments, wo
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert words in err and "Traceback" not in err and out == "" and pipeline.calls == []
+
+
+@pytest.mark.parametrize("flag", ["--model=ict", "--coarse=3ddfa", "--parsing=bisenet", "--size=256"])
+def test_damaged_models_are_told_before_any_photo_is_read(pipeline, tmp_path, capsys, flag):
+    """The last flag names none: an installed model that is better than the embedded one would be taken."""
+    name = flag.partition("=")[2].replace("256", "ict")
+    tiny_networks.path(name).parent.mkdir(parents=True)
+    tiny_networks.path(name).write_bytes(b"PK")
+    assert cli.main(["reconstruct", "no_such_photo.png", photo(tmp_path / "a.png"), flag]) == 2
+    out, err = capsys.readouterr()
+    assert f"models install {name}` again" in err and len(err.splitlines()) == 1 and "no_such_photo" not in err
+    assert out == "" and pipeline.calls == []
+
+
+def test_the_model_and_the_networks_are_told_once_with_their_licences(pipeline, tmp_path, capsys):
+    store.save_model(tiny_model.make_model(name="ict"), tiny_networks.path("ict"))
+    tiny_networks.install_3ddfa()
+    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
+    assert cli.main(["reconstruct", *photos, "--coarse=3ddfa"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
+    assert lines == ["Face model: ict (MIT, tested); networks: 3ddfa (MIT)"]
 
 
 @pytest.mark.parametrize("output_dir", ["file", "file/deeper", "/proc/jaxface"])
@@ -180,7 +226,10 @@ def test_help_lists_every_verb(capsys, arguments):
 def test_help_of_a_verb_lists_its_flags(capsys, arguments):
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
-    assert all(f"--{flag}:" in out for flag in ("output_dir", "preset", "size", "face", "landmarks", "quiet", "seed"))
+    assert all(
+        f"--{flag}:" in out
+        for flag in ("output_dir", "model", "coarse", "parsing", "size", "face", "landmarks", "quiet", "seed")
+    )
 
 
 def test_version(capsys):
@@ -217,5 +266,17 @@ def test_a_missing_home_is_no_error(monkeypatch, tmp_path):
 def test_the_real_pipeline_takes_what_the_command_gives():
     real = pytest.importorskip("jaxface.pipeline")
     accepted = inspect.signature(real.reconstruct).parameters
-    given = {"landmarks", "face", "preset", "size", "seed", "focal_px", "landmarker_task", "progress"}
+    given = {
+        "model",
+        "coarse",
+        "parsing",
+        "landmarks",
+        "face",
+        "preset",
+        "size",
+        "seed",
+        "focal_px",
+        "landmarker_task",
+        "progress",
+    }
     assert given <= accepted.keys() and "rec" in inspect.signature(real.render_shapes).parameters

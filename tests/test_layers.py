@@ -29,7 +29,7 @@ ALLOWED = {
     "models": INNER | {"synthetic", "networks", "io", "detection"},
     "evaluation": CORE | {"imaging", "geometry"},
     "checks": OUTER,
-    "execution": set(),
+    "execution": CORE,
     "frame": OUTER,
     "pipeline": PIPELINE,
     "commands": PIPELINE | {"pipeline"},

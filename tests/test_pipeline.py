@@ -9,19 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_networks
 
 import jaxface
 from jaxface import checks, frame, pipeline, presets
-from jaxface.execution import num_compiled
+from jaxface.detection import tddfa
+from jaxface.detection.tddfa import TddfaWeights
+from jaxface.execution import StageLog, num_compiled, run_timed
 from jaxface.geometry.normals import depth_normals
 from jaxface.geometry.subdivision import subdivide
+from jaxface.models import tools
 from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import face_shape
+from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import crop_image, project
 from jaxface.synthetic import preset_light, synthetic_face
-from jaxface.types import CoarseFit, Crop, FaceError, Landmarks, Reconstruction
+from jaxface.types import IBUG_68, CoarseFit, Crop, FaceError, Landmarks, Parsing, Pose, Reconstruction
 
 SIZE = 128
-STAGES = ["landmarks", "templates", "coarse", "medium", "fine phase 1", "fine phase 2", "detail"]
+STAGES = ["landmarks", "templates", "coarse", "coarse shading", "medium", "fine phase 1", "fine phase 2", "detail"]
 
 
 @functools.cache
@@ -66,7 +72,7 @@ def compiled_programs():
 def arrays(rec):
     """Everything in the record that numbers are in, without the seconds."""
     fields = {f.name: getattr(rec, f.name) for f in dataclasses.fields(rec) if f.name not in ("stages", "settings")}
-    meshes = {name: vars(fields.pop(name)) for name in ("coarse", "medium", "phase1", "fine")}
+    meshes = {name: vars(fields.pop(name)) for name in ("neutral", "coarse", "medium", "phase1", "fine")}
     return [np.asarray(leaf) for leaf in jax.tree.leaves((fields, meshes)) if not isinstance(leaf, str)]
 
 
@@ -94,11 +100,16 @@ def test_the_record_is_full_and_finite(rec):
     np.testing.assert_allclose(rec.image, image, atol=1e-6)
     assert all(np.isfinite(leaf).all() for leaf in arrays(rec) if leaf.dtype.kind == "f")
     assert rec.crop_image.shape == rec.relit.shape == (SIZE, SIZE, 3)
-    assert rec.settings == {"preset": "default", "size": SIZE, "seed": 0, "focal_px": None, "face": None}
+    assert rec.settings == dict(
+        preset="default", size=SIZE, seed=0, focal_px=None, face=None, coarse="landmarks", parsing="landmarks"
+    )
     assert rec.model_name and rec.model_licence and len(rec.expression_names) == rec.coarse_fit.expression.shape[0]
-    for mesh in (rec.coarse, rec.medium, rec.phase1, rec.fine):
+    for mesh in (rec.neutral, rec.coarse, rec.medium, rec.phase1, rec.fine):
         assert mesh.triangles.max() < len(mesh.vertices_mm) and mesh.uv_triangles.max() < len(mesh.uvs)
         assert mesh.triangles.shape == mesh.uv_triangles.shape and mesh.uvs.min() >= 0.0 and mesh.uvs.max() <= 1.0
+    neutral = face_shape(rec.coarse_fit.identity, 0.0 * rec.coarse_fit.expression, model=load_default())
+    np.testing.assert_allclose(rec.neutral.vertices_mm, neutral, atol=1e-3)
+    assert np.abs(rec.neutral.vertices_mm - rec.coarse.vertices_mm).max() > 0.1
     assert rec.fine_normals.shape == rec.base_normals.shape == rec.fine_colours.shape == rec.fine.vertices_mm.shape
     np.testing.assert_allclose(np.linalg.norm(rec.fine_normals, axis=1), 1.0, atol=1e-3)
 
@@ -169,7 +180,7 @@ def test_the_input_is_left_alone_and_its_type_does_not_matter(rec):
     kept, stages = bytes_.copy(), []
     again = reconstruct(bytes_, landmarks, progress=stages.append)
     np.testing.assert_array_equal(bytes_, kept)
-    assert stages == ["landmarks", "templates", "shape", "medium", "fine", "detail"]
+    assert stages == ["landmarks", "templates", "coarse", "coarse shading", "medium", "fine", "detail"]
     assert np.abs(again.maps.height_px - rec.maps.height_px).max() < 1.0
 
 
@@ -209,6 +220,10 @@ def test_clay_pictures_of_every_shape(rec):
         ({"image": np.zeros((5, 7, 2))}, "shape"),
         ({"image": np.full((50, 70, 3), 200.0)}, "[0, 1]"),
         ({"landmarks": "nowhere.npy"}, "nowhere.npy"),
+        ({"model": "ict", "image": np.zeros((5, 7, 2))}, "models install ict"),  # before the photo is looked at
+        ({"coarse": "3ddfa", "image": np.zeros((5, 7, 2))}, "3ddfa is not installed"),
+        ({"parsing": "bisenet", "image": np.zeros((5, 7, 2))}, "bisenet is not installed"),
+        ({"parsing": "3ddfa"}, "landmarks, bisenet"),
     ],
 )
 def test_wrong_arguments_are_told(settings, word):
@@ -283,7 +298,7 @@ def test_without_either_phase_the_face_is_the_medium_one(rec, monkeypatch):
     refuse(monkeypatch, phases={1, 2})
     image, landmarks, _ = photograph()
     left = reconstruct(image, landmarks)
-    assert [stage.status for stage in left.stages[4:6]] == ["left out"] * 2
+    assert [stage.status for stage in left.stages[5:7]] == ["left out"] * 2
     np.testing.assert_array_equal(left.maps.height_px, rec.maps.medium_height_px)
     np.testing.assert_array_equal(left.fine.vertices_mm, left.phase1.vertices_mm)
     np.testing.assert_allclose(left.fine_normals, left.base_normals, atol=1e-5)
@@ -296,6 +311,20 @@ def test_without_phase_1_the_second_still_stands_on_its_own(rec, monkeypatch):
     left = reconstruct(image, landmarks)
     np.testing.assert_array_equal(left.fine.vertices_mm, rec.fine.vertices_mm)
     np.testing.assert_array_equal(left.maps.phase1_height_px, rec.maps.medium_height_px)
+
+
+def test_where_shading_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec, monkeypatch):
+    monkeypatch.setattr(checks, "check_refined", lambda fit, before, **_: ({}, "it is refused"))
+    image, landmarks, _ = photograph()
+    left = reconstruct(image, landmarks)
+    assert (status(left, "coarse shading").status, status(left, "coarse shading").reason) == (
+        "left out",
+        "it is refused",
+    )
+    templates = frame.prepare(load_default())
+    fit, _, _ = run_timed(frame.fit_coarse, left.landmarks, left.camera, templates, None).value
+    np.testing.assert_array_equal(left.coarse.vertices_mm, fit.vertices_mm)
+    assert not np.array_equal(left.coarse.vertices_mm, rec.coarse.vertices_mm)
 
 
 def test_without_the_medium_stage_the_face_is_the_coarse_one(rec, monkeypatch):
@@ -316,7 +345,7 @@ def test_a_fine_stage_that_breaks_down_leaves_the_medium_face(rec, monkeypatch):
     monkeypatch.setitem(pipeline.PRESETS, "default", broken)
     image, landmarks, _ = photograph()
     left = reconstruct(image, landmarks)
-    for stage in left.stages[4:6]:
+    for stage in left.stages[5:7]:
         assert stage.status == "left out" and "finite" in stage.reason
     assert all(np.isfinite(leaf).all() for leaf in arrays(left) if leaf.dtype.kind == "f" and leaf.size > 100)
     np.testing.assert_allclose(left.fine_normals, left.base_normals, atol=1e-5)
@@ -335,6 +364,119 @@ def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec, monkeypatch
     assert status(left, "fine phase 2").status == "ok" and np.isfinite(left.fine.vertices_mm).all()
 
 
+# The embedded model's first components under the name of the network's own model.
+OWN = dataclasses.replace(
+    load_default(), name="3ddfa_v2", identity_basis_mm=load_default().identity_basis_mm[:40],
+    expression_basis_mm=load_default().expression_basis_mm[:10], expression_names=load_default().expression_names[:10],
+)  # fmt: skip
+
+
+def regressor(seed=0, *, coefficients=None) -> TddfaWeights:
+    """A network that knows the pose of `photograph(seed)`, whose crop is the square around the points of iBUG."""
+    _, landmarks, face = photograph(seed)
+    shift = np.array([20.0, 5.0])
+    left, top, right, _ = tddfa.roi_from_landmarks(np.asarray(landmarks.points_px)[list(IBUG_68)])
+    zoom = (right - left) / 120.0
+    scale = np.exp(float(face.pose.log_scale)) / zoom / 1000.0
+    x, y = (np.asarray(face.pose.translation_px) + shift - [left, top]) / zoom
+    rows = scale * np.asarray(rotation_matrix(face.pose.rotation_vector))
+    pose = np.concatenate([rows, np.array([[x + 1.0], [120.0 - y], [0.0]])], axis=1)
+    std, mean = tiny_networks.STD, tiny_networks.MEAN
+    coefficients = np.zeros(50) if coefficients is None else coefficients
+    parameters = np.concatenate([pose.ravel(), coefficients * std[12:]])
+    return TddfaWeights(tiny_networks.mobilenet_params(parameters), mean, std)
+
+
+def regress(model, weights):
+    image, landmarks, _ = photograph()
+    log, camera = StageLog(None), frame.make_camera(height=image.shape[0], width=image.shape[1])
+    return pipeline._regress(log, image, landmarks, camera, tools.Tools(model, weights, None)), log.reports
+
+
+def test_in_its_own_model_the_network_gives_the_coarse_fit():
+    coefficients = np.concatenate([np.linspace(-1.0, 1.0, 40), np.linspace(0.0, 0.5, 10)]).astype(np.float32)
+    fit, (report,) = regress(OWN, regressor(coefficients=coefficients))
+    assert isinstance(fit, CoarseFit) and (report.name, report.status, report.reason) == ("regression", "ok", "")
+    np.testing.assert_allclose(fit.identity, coefficients[:40], atol=1e-5)
+    np.testing.assert_allclose(fit.expression, coefficients[40:], atol=1e-5)
+    shape = face_shape(jnp.asarray(coefficients[:40]), jnp.asarray(coefficients[40:]), model=OWN)
+    np.testing.assert_allclose(fit.vertices_mm, shape, atol=1e-3)
+    pose = photograph()[2].pose
+    np.testing.assert_allclose(fit.pose.rotation_vector, pose.rotation_vector, atol=1e-4)
+    np.testing.assert_allclose(fit.pose.translation_px, pose.translation_px + jnp.array([20.0, 5.0]), atol=1.0)
+    assert 0.0 < report.figures["residual_px"] < 8.0 and "compile_seconds" in report.figures
+
+
+def test_a_regressed_face_that_is_far_from_the_landmarks_is_left_out():
+    begin, (report,) = regress(OWN, regressor(coefficients=np.full(50, 20.0, np.float32)))
+    assert begin is None and report.status == "left out" and report.reason
+
+
+def test_in_another_model_only_the_pose_is_used_and_that_is_told():
+    begin, (report,) = regress(load_default(), regressor())
+    assert isinstance(begin, Pose) and report.status == "ok"
+    assert "only the pose" in report.reason and load_default().name in report.reason
+    np.testing.assert_allclose(begin.rotation_vector, photograph()[2].pose.rotation_vector, atol=1e-4)
+
+
+def test_where_the_network_sees_no_face_the_landmarks_do_alone():
+    weights = regressor()._replace(params=tiny_networks.mobilenet_params(np.zeros(62)))
+    begin, (report,) = regress(load_default(), weights)
+    assert begin is None and report.status == "left out" and "no face" in report.reason
+
+
+def test_a_ready_coarse_fit_is_taken_as_it_is(rec):
+    image, landmarks, _ = photograph()
+    templates = frame.prepare(load_default())
+    fit, _, _ = run_timed(frame.fit_coarse, landmarks, rec.camera, templates, rec.coarse_fit).value
+    np.testing.assert_array_equal(fit.vertices_mm, rec.coarse.vertices_mm)
+
+
+def parse_half(portrait, params, *, run):
+    """Bare skin everywhere, and something in front of it in the left half."""
+    is_right = np.broadcast_to(np.arange(len(portrait))[None] >= len(portrait) // 2, portrait.shape[:2])
+    skin = np.stack([np.ones(portrait.shape[:2])] + 2 * [np.zeros(portrait.shape[:2])], axis=-1)
+    return Parsing(skin.astype(np.float32), is_right.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def with_networks(rec):
+    """Both networks in one run, which also compiles their programs."""
+    image, landmarks, _ = photograph()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tools, "choose", lambda **_: tools.Tools(load_default(), regressor(), {}))
+        patch.setattr(tools, "parse_face", parse_half)
+        settings = dict(coarse="3ddfa", parsing="bisenet")
+        first = reconstruct(image, landmarks, **settings)
+        with compiled_programs() as names:
+            reconstruct(image, landmarks, **settings)
+    return first, names
+
+
+def test_networks_are_stages_of_their_own(with_networks, rec):
+    found, names = with_networks
+    assert [stage.name for stage in found.stages] == [*STAGES[:2], "regression", "coarse", "parsing", *STAGES[3:]]
+    assert {stage.status for stage in found.stages if not stage.name.startswith("fine")} == {"ok"} and names == []
+    assert found.settings["coarse"] == "3ddfa" and found.settings["parsing"] == "bisenet"
+    assert np.sqrt(np.mean((found.coarse.vertices_mm - rec.coarse.vertices_mm) ** 2)) < 1.0
+
+
+def test_what_the_parser_sees_in_front_of_the_face_is_not_trusted(with_networks, rec):
+    confidence = with_networks[0].maps.confidence
+    left, right = slice(None, SIZE // 2), slice(SIZE // 2, None)
+    assert np.mean(rec.maps.confidence[:, left]) > 0.1 and np.max(confidence[:, left]) < 1e-3
+    assert np.mean(confidence[:, right]) > 0.5 * np.mean(rec.maps.confidence[:, right])
+
+
+def test_a_parser_that_sees_no_skin_is_left_out(monkeypatch):
+    nothing = Parsing(np.zeros((204, 204, 3), np.float32), np.ones((204, 204), np.float32))
+    monkeypatch.setattr(tools, "parse_face", lambda *_, **__: nothing)
+    log, crop = StageLog(None), Crop(jnp.zeros(2), jnp.ones(()))
+    used = tools.Tools(load_default(), None, {})
+    assert pipeline._parse(log, photograph()[0], crop, used, size=SIZE) is None
+    assert log.reports[0].status == "left out" and "no skin" in log.reports[0].reason
+
+
 @pytest.mark.slow  # compiles the stages twice more
 def test_frames_in_parallel_are_single_frames():
     size = 64
@@ -350,15 +492,17 @@ def test_frames_in_parallel_are_single_frames():
     assert isinstance(fits, CoarseFit) and isinstance(crops, Crop) and np.array(maps.finite).all()
     for index in (0, 1):
         points = jax.tree.map(lambda leaf, k=index: leaf[k], landmarks)
-        first, second, centre, side = jax.jit(frame.fit_shape)(points, camera, templates, preset.stiffness)
-        np.testing.assert_allclose(fits.vertices_mm[index], first.vertices_mm, atol=0.05)
+        first, centre, side = jax.jit(frame.fit_coarse)(points, camera, templates, None)
         crop = frame.square_crop(centre, side, size=size)
         np.testing.assert_allclose(crops.zoom[index], crop.zoom, rtol=1e-3)
+        window = crop_image(images[index], crop, size=size)
+        first = jax.jit(frame.refine_coarse)(first, points, window, camera, crop, templates)
+        np.testing.assert_allclose(fits.vertices_mm[index], first.vertices_mm, atol=0.05)
+        second = jax.jit(frame.deform)(first, points, camera, templates, preset.stiffness)
+        view = frame.View(camera, crop, jnp.array([images.shape[2], images.shape[1]], jnp.float32), None)
         alone = jax.jit(frame.fit_surface, static_argnames="schedule")(
-            crop_image(images[index], crop, size=size), second.vertices_mm, first, camera, crop,
-            jnp.array([images.shape[2], images.shape[1]], jnp.float32), templates, preset.weights,
-            schedule=preset.schedule,
-        )  # fmt: skip
+            window, second.vertices_mm, first.pose, view, templates, preset.weights, schedule=preset.schedule
+        )
         same = np.array(alone.mask == maps.mask[index])
         assert same.mean() > 0.99
         gap = np.array(maps.height_px[index] - alone.height_px)[same]

@@ -1,4 +1,4 @@
-"""One reconstruction against its truth, in the photograph's own frame."""
+"""Reconstructions against their truth, in the photograph's own frame."""
 
 import functools
 import importlib.resources
@@ -12,13 +12,14 @@ from scipy.ndimage import binary_erosion
 from accuracy_study.faces import Truth
 from jaxface.evaluation.alignment import Similarity, align_surface
 from jaxface.evaluation.metrics import high_pass_correlation, normal_error_degrees, rmse
-from jaxface.frame import prepare
+from jaxface.execution import run_timed
+from jaxface.frame import fit_coarse, prepare
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import subdivide
 from jaxface.numerics import normalise
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
-from jaxface.types import Landmarks, MorphableModel, Reconstruction
+from jaxface.types import Landmarks, MorphableModel, Pose, Reconstruction, Region
 
 SIGMAS_MM = (2.0, 4.0)  # of the high-pass
 RIM_PX = 3  # given up along the mask's edge, at 512
@@ -34,6 +35,14 @@ class View(NamedTuple):
     height_px: np.ndarray
     normals_image: np.ndarray
     values: np.ndarray
+
+
+class Shape(NamedTuple):
+    """A mesh in image pixels, and its view."""
+
+    vertices_px: jax.Array
+    triangles: np.ndarray
+    view: View
 
 
 class Field(NamedTuple):
@@ -61,37 +70,83 @@ def draw(vertices_px, triangles, values=None, *, size: int) -> View:
     return View(*map(np.asarray, _draw(jnp.asarray(vertices_px), jnp.asarray(triangles), values, size=size)))
 
 
-def evaluate(
-    truth: Truth, rec: Reconstruction, *, model: MorphableModel, detected: bool
-) -> dict[str, dict[str, float]]:
-    """Metrics of coarse, medium and fine, of the true surface without its relief, and, if the landmarks were detected,
-    of MediaPipe's own mesh. A relief of zero counts as one that does not correlate."""
-    size = truth.image.shape[0]
-    shapes = {name: getattr(rec, name) for name in ("coarse", "medium", "fine")}
-    meshes = {name: (_place(shape.vertices_mm, rec), shape.triangles) for name, shape in shapes.items()}
-    views = {name: draw(*mesh, size=size) for name, mesh in meshes.items()}
-    field = _judge(truth, [view.covered for view in views.values()], size=size)
-    results = {name: _metrics(field, views[name], mesh) for name, mesh in meshes.items()}
+def draw_shape(vertices_px: jax.Array, triangles: np.ndarray, *, size: int) -> Shape:
+    """A mesh with its view."""
+    return Shape(vertices_px, triangles, draw(vertices_px, triangles, size=size))
 
-    # The medium mesh as subdivided as the fine one: their difference is relief alone.
-    base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=prepare(model).detail.subdivision)
-    base_px = draw(_place(base, rec), rec.fine.triangles, size=size).height_px
-    along = field.smooth.normals_image[..., 2]  # turns height into distance along the normal
-    relief_px, truth_px = along * (views["fine"].height_px - base_px), field.view.height_px
-    results["fine"] |= _correlations(field, relief_px, along * (truth_px - field.smooth.height_px), kind="relief")
-    results["fine"] |= _correlations(field, relief_px, along * (truth_px - base_px), kind="correction")
-    results["smooth truth"] = _map_metrics(field, field.smooth)
-    if detected:
-        mesh = (_landmark_vertices(rec.landmarks), _landmark_triangles())
-        results["mediapipe"] = _metrics(field, draw(*mesh, size=size), mesh)
+
+@functools.lru_cache(maxsize=4)
+def face_triangles(model: MorphableModel) -> np.ndarray:
+    """The model's triangles without those outside the face (ears, neck, scalp)."""
+    triangles, outside = np.asarray(model.triangles), np.asarray(model.vertex_regions) == Region.OUTSIDE
+    return triangles[~outside[triangles].any(axis=1)]
+
+
+@functools.lru_cache(maxsize=4)
+def fine_face_triangles(model: MorphableModel) -> np.ndarray:
+    """The same of the fine mesh."""
+    subdivision = prepare(model).detail.subdivision
+    outside = (model.vertex_regions == Region.OUTSIDE).astype(jnp.float32)
+    share = np.asarray(subdivide(outside[:, None], subdivision=subdivision))[:, 0]
+    triangles = np.asarray(subdivision.triangles)
+    return triangles[~(share > 0.5)[triangles].any(axis=1)]
+
+
+def evaluate(
+    truth: Truth,
+    runs: dict[tuple[str, str], Reconstruction],
+    *,
+    models: dict[str, MorphableModel],
+    detected: Landmarks | None,
+) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+    """Metrics of each run (model, preset), all on the same pixels: "landmarks" (the coarse fit without shading),
+    "coarse", "medium" and "fine"; and, under ("", ""), of the true surface without its relief, and of MediaPipe's own
+    mesh where its landmarks are given."""
+    size = truth.image.shape[0]
+    shapes = {run: _shapes(rec, models[run[0]], size=size) for run, rec in runs.items()}
+    covers = [shape.view.covered for stages in shapes.values() for shape in stages.values()]
+    field = judge(truth, covers, size=size)
+    results = {run: {stage: _metrics(field, shape) for stage, shape in of.items()} for run, of in shapes.items()}
+    for run, rec in runs.items():
+        results[run]["fine"] |= _relief_metrics(field, shapes[run]["fine"], rec, model=models[run[0]])
+    results["", ""] = {"smooth truth": _map_metrics(field, field.smooth)}
+    if detected is not None:
+        mesh = draw_shape(_landmark_vertices(detected), _landmark_triangles(), size=size)
+        results["", ""]["mediapipe"] = _metrics(field, mesh)
     return results
 
 
-def _place(vertices_mm, rec: Reconstruction) -> jax.Array:
-    return project(jnp.asarray(vertices_mm), jax.tree.map(jnp.asarray, rec.coarse_fit.pose), camera=rec.camera)
+def _shapes(rec: Reconstruction, model: MorphableModel, *, size: int) -> dict[str, Shape]:
+    first = run_timed(fit_coarse, rec.landmarks, rec.camera, prepare(model), None).value[0]
+    triangles, pose = face_triangles(model), rec.coarse_fit.pose
+    meshes = {
+        "landmarks": (first.vertices_mm, first.pose, triangles),
+        "coarse": (rec.coarse.vertices_mm, pose, triangles),
+        "medium": (rec.medium.vertices_mm, pose, triangles),
+        "fine": (rec.fine.vertices_mm, pose, fine_face_triangles(model)),
+    }
+    return {
+        stage: draw_shape(_place(vertices_mm, pose, rec), corners, size=size)
+        for stage, (vertices_mm, pose, corners) in meshes.items()
+    }
 
 
-def _judge(truth: Truth, covers: list[np.ndarray], *, size: int) -> Field:
+def _relief_metrics(field: Field, fine: Shape, rec: Reconstruction, *, model: MorphableModel) -> dict[str, float]:
+    """A relief of zero counts as one that does not correlate."""
+    # The medium mesh as subdivided as the fine one: their difference is relief alone.
+    base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=prepare(model).detail.subdivision)
+    base_px = draw(_place(base, rec.coarse_fit.pose, rec), fine.triangles, size=len(field.mask)).height_px
+    along = field.smooth.normals_image[..., 2]  # turns height into distance along the normal
+    relief_px, truth_px = along * (fine.view.height_px - base_px), field.view.height_px
+    found = _correlations(field, relief_px, along * (truth_px - field.smooth.height_px), kind="relief")
+    return found | _correlations(field, relief_px, along * (truth_px - base_px), kind="correction")
+
+
+def _place(vertices_mm, pose: Pose, rec: Reconstruction) -> jax.Array:
+    return project(jnp.asarray(vertices_mm), jax.tree.map(jnp.asarray, pose), camera=rec.camera)
+
+
+def judge(truth: Truth, covers: list[np.ndarray], *, size: int) -> Field:
     """Pixels where the true face and all of ours are seen, without openings and rim."""
     view = draw(truth.vertices_px, truth.triangles, truth.excluded, size=size)
     smooth = draw(truth.smooth_px, truth.triangles, size=size)
@@ -100,15 +155,24 @@ def _judge(truth: Truth, covers: list[np.ndarray], *, size: int) -> Field:
     return Field(view, smooth, mask, mask & (smooth.normals_image[..., 2] > FACING), truth.px_per_mm)
 
 
-def _metrics(field: Field, view: View, mesh: tuple) -> dict[str, float]:
-    return _map_metrics(field, view) | {"rmse_mm": rmse(_distances_mm(field, view, mesh))}
+def shape_errors(field: Field, shape: Shape, *, num_points: int = NUM_POINTS) -> dict[str, float]:
+    """Mean angle between the normals (degrees), and RMSE of `num_points` after similarity ICP (mm)."""
+    distances = _distances_mm(field, shape, num_points=num_points)
+    return {"normal_degrees": _normal_degrees(field, shape.view), "rmse_mm": rmse(distances)}
+
+
+def _metrics(field: Field, shape: Shape) -> dict[str, float]:
+    return _map_metrics(field, shape.view) | shape_errors(field, shape)
 
 
 def _map_metrics(field: Field, view: View) -> dict[str, float]:
-    mask = field.mask & view.covered
-    error = normal_error_degrees(view.normals_image, field.view.normals_image, mask=mask)
     seen = field._replace(facing=field.facing & view.covered)
-    return {"normal_degrees": error} | _correlations(seen, view.height_px, field.view.height_px, kind="height")
+    heights = _correlations(seen, view.height_px, field.view.height_px, kind="height")
+    return {"normal_degrees": _normal_degrees(field, view)} | heights
+
+
+def _normal_degrees(field: Field, view: View) -> float:
+    return normal_error_degrees(view.normals_image, field.view.normals_image, mask=field.mask & view.covered)
 
 
 def _correlations(field: Field, height_px: np.ndarray, truth_px: np.ndarray, *, kind: str) -> dict[str, float]:
@@ -119,20 +183,20 @@ def _correlations(field: Field, height_px: np.ndarray, truth_px: np.ndarray, *, 
     return found
 
 
-def _distances_mm(field: Field, view: View, mesh: tuple) -> np.ndarray:
+def _distances_mm(field: Field, shape: Shape, *, num_points: int) -> np.ndarray:
     """Distances of true points, evenly spread over the mask, from the mesh after similarity ICP.
 
     The pose already puts the mesh in place in x and y; height has an offset that no photograph shows.
     """
     rows, columns = np.nonzero(field.mask)
-    pick = np.linspace(0, len(rows) - 1, min(NUM_POINTS, len(rows))).astype(int)
+    pick = np.linspace(0, len(rows) - 1, min(num_points, len(rows))).astype(int)
     rows, columns = rows[pick], columns[pick]
     points = np.stack([columns, rows, field.view.height_px[rows, columns]], axis=1) / field.px_per_mm
-    both = field.mask & view.covered
-    offset = np.mean((field.view.height_px - view.height_px)[both]) / field.px_per_mm
+    both = field.mask & shape.view.covered
+    offset = np.mean((field.view.height_px - shape.view.height_px)[both]) / field.px_per_mm
     start = Similarity(1.0, np.eye(3), np.array([0.0, 0.0, offset]))
-    vertices = np.asarray(mesh[0], np.float64) / field.px_per_mm
-    return align_surface(points, vertices, np.asarray(mesh[1]), start=start).distances
+    vertices = np.asarray(shape.vertices_px, np.float64) / field.px_per_mm
+    return align_surface(points, vertices, np.asarray(shape.triangles), start=start).distances
 
 
 def _landmark_vertices(landmarks: Landmarks) -> jax.Array:

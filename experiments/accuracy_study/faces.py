@@ -14,7 +14,7 @@ from jaxface.synthetic import preset_light, synthetic_face
 from jaxface.types import Landmarks, Region
 
 LIGHTS = ("soft", "side", "top")
-YAWS = (0, -30, 30)  # degrees, positive towards the subject's left; frontal first, for short runs
+YAW = 30  # degrees, positive towards the subject's left; the other half of the cases is frontal
 LEVELS = 2  # of subdivision: edges of about 0.7 mm, which carry pores
 
 
@@ -22,7 +22,7 @@ LEVELS = 2  # of subdivision: edges of about 0.7 mm, which carry pores
 class Case:
     """Which face in which condition."""
 
-    world: str  # "default" or "ict"
+    world: str  # "default", "ict" or "ict off"
     identity: int
     light: str
     yaw: int
@@ -48,13 +48,14 @@ class Truth:
     landmarks: Landmarks
 
 
-def make_cases(world: str, *, identities: int, count: int) -> list[Case]:
-    """`count` cases; identities first, then conditions, so that light and yaw take turns for each identity."""
+def make_cases(world: str, *, count: int) -> list[Case]:
+    """`count` cases in pairs: each identity once frontal and once turned, under the same light, so that the pair tells
+    what turning costs. Lights take turns, and so do the sides turned to."""
     cases = []
     for index in range(count):
-        turn, identity = divmod(index, identities)
-        yaw = YAWS[(identity + identity // 3 + 2 * turn + turn // 3) % 3]
-        cases.append(Case(world, identity, LIGHTS[(identity + turn) % 3], yaw))
+        identity, turned = divmod(index, 2)
+        yaw = turned * (YAW if identity % 2 else -YAW)
+        cases.append(Case(world, identity, LIGHTS[identity % len(LIGHTS)], yaw))
     return cases
 
 

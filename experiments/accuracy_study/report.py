@@ -6,15 +6,15 @@ import os
 import jax
 import numpy as np
 
-WORLDS = {"default": "default model + fields off its basis", "ict": "ICT-FaceKit"}
-# Name of the row: preset and stage it is taken from.
-ROWS = {
-    "MediaPipe mesh": ("default", "mediapipe"),
-    "coarse": ("default", "coarse"),
-    "medium": ("default", "medium"),
-    "fine": ("default", "fine"),
-    "true shape without relief": ("default", "smooth truth"),
+WORLDS = {
+    "default": "default model + fields off its basis",
+    "ict": "ICT-FaceKit",
+    "ict off": "ICT-FaceKit + fields off its basis",
 }
+STAGES = {"landmarks": "coarse, landmarks", "coarse": "coarse", "medium": "medium", "fine": "fine"}
+COMPARED = ("landmarks", "coarse", "fine")  # between models
+EMBEDDED = "default"  # the model that others are compared with
+VIEWS = {"all": lambda yaw: True, "frontal": lambda yaw: yaw == 0, "yaw 30": lambda yaw: yaw != 0}
 COLUMNS = {
     "normal error (deg)": ("normal_degrees", ".2f"),
     "RMSE (mm)": ("rmse_mm", ".3f"),
@@ -38,39 +38,56 @@ def environment() -> dict[str, object]:
     return {"machine": f"{os.cpu_count()}-core CPU, JAX on {jax.default_backend()}", "versions": versions}
 
 
-def summarise(records: list[dict]) -> dict[str, object]:
-    """Means per world and stage, how often a stage helped, failures and stages left out."""
-    worlds = [world for world in WORLDS if any(r["world"] == world for r in records)]
+def summarise(records: list[dict], models: list[str]) -> dict[str, object]:
+    """Means per world, stage and model, how often a stage helped, how models compare, failures and stages left out."""
+    worlds = {world: [r for r in records if r["world"] == world] for world in WORLDS}
+    worlds = {world: found for world, found in worlds.items() if found}
     return {
-        "tables": {world: _rows([r for r in records if r["world"] == world]) for world in worlds},
-        "comparisons": {world: _compare([r for r in records if r["world"] == world]) for world in worlds},
-        "failures": {r["name"]: r["failure"] for r in records if "failure" in r},
-        "left_out": {r["name"]: r["left_out"] for r in records if r.get("left_out")},
+        "tables": {world: _rows(found, models) for world, found in worlds.items()},
+        "comparisons": {world: {m: _compare(found, m) for m in models} for world, found in worlds.items()},
+        "models": [row for world, found in worlds.items() for row in _compare_models(world, found, models)],
+        "failures": _reasons(records, "failures"),
+        "left_out": _reasons(records, "left_out"),
     }
 
 
-def _rows(records: list[dict]) -> dict[str, dict]:
-    rows = {name: _means(records, *source) for name, source in ROWS.items()}
-    with_paper = [r for r in records if "paper" in r]
-    rows["fine, on the paper preset's cases"] = _means(with_paper, "default", "fine")
-    rows["fine, paper preset"] = _means(with_paper, "paper", "fine")
+def _reasons(records: list[dict], key: str) -> dict[str, str]:
+    return {f"{r['name']}, {what}": reason for r in records for what, reason in r[key].items()}
+
+
+def _of(records: list[dict], model: str, preset: str) -> list[dict]:
+    """Metrics by stage, of the cases that have such a run."""
+    return [r["runs"][model][preset] for r in records if preset in r["runs"].get(model, {})]
+
+
+def _rows(records: list[dict], models: list[str]) -> dict[str, dict]:
+    references = [r["references"] for r in records]
+    rows = {"MediaPipe mesh": _means(references, "mediapipe")}
+    rows |= {f"{label}, {m}": _means(_of(records, m, "default"), key) for key, label in STAGES.items() for m in models}
+    rows["true shape without relief"] = _means(references, "smooth truth")
+    for m in models:
+        with_paper = [r for r in records if "paper" in r["runs"].get(m, {})]
+        rows[f"fine, {m}, on the paper preset's cases"] = _means(_of(with_paper, m, "default"), "fine")
+        rows[f"fine, {m}, paper preset"] = _means(_of(with_paper, m, "paper"), "fine")
     return {name: row for name, row in rows.items() if row["cases"]}
 
 
-def _means(records: list[dict], preset: str, stage: str) -> dict[str, float]:
-    found = [r[preset][stage] for r in records if stage in r.get(preset, {})]
+def _means(results: list[dict], stage: str) -> dict[str, float]:
+    found = [metrics[stage] for metrics in results if stage in metrics]
     keys = [key for key, _ in COLUMNS.values() if found and key in found[0]]
     return {"cases": len(found)} | {key: float(np.mean([metrics[key] for metrics in found])) for key in keys}
 
 
-def _compare(records: list[dict]) -> dict[str, float]:
-    done = [r for r in records if "default" in r]
+def _compare(records: list[dict], model: str) -> dict[str, float]:
+    """The stages of one model with each other."""
+    done = _of(records, model, "default")
     if not done:
         return {}
-    normals = {stage: _column(done, stage, "normal_degrees") for stage in ("coarse", "medium", "fine")}
+    normals = {stage: _column(done, stage, "normal_degrees") for stage in STAGES}
     change = 100.0 * (_column(done, "fine", "rmse_mm") / _column(done, "medium", "rmse_mm") - 1.0)
-    frontal = [r for r in done if r["yaw"] == 0]
+    frontal = _of([r for r in records if r["yaw"] == 0], model, "default")
     return {
+        "coarse_beats_landmarks": float(np.mean(normals["coarse"] < normals["landmarks"])),
         "medium_beats_coarse": float(np.mean(normals["medium"] < normals["coarse"])),
         "fine_beats_medium": float(np.mean(normals["fine"] < normals["medium"])),
         "worst_rmse_change_percent": float(np.max(change)),
@@ -80,34 +97,58 @@ def _compare(records: list[dict]) -> dict[str, float]:
     }
 
 
-def _column(records: list[dict], stage: str, key: str) -> np.ndarray:
-    return np.array([r["default"][stage][key] for r in records])
+def _compare_models(world: str, records: list[dict], models: list[str]) -> list[dict]:
+    """Mean RMSE of each model, all and by view, over the cases that every model has."""
+    shared = [r for r in records if all("default" in r["runs"].get(m, {}) for m in models)]
+    rows = {}
+    for model in models:
+        for view, belongs in VIEWS.items():
+            seen = _of([r for r in shared if belongs(r["yaw"])], model, "default")
+            if seen:
+                row = {stage: float(np.mean(_column(seen, stage, "rmse_mm"))) for stage in COMPARED}
+                rows[model, view] = {"world": world, "model": model, "view": view, "cases": len(seen)} | row
+    for (model, view), row in rows.items():
+        for stage in COMPARED:
+            if (EMBEDDED, view) in rows:
+                row[f"{stage}_to_embedded"] = row[stage] / rows[EMBEDDED, view][stage]
+            if (model, "frontal") in rows:
+                row[f"{stage}_to_frontal"] = row[stage] / rows[model, "frontal"][stage]
+    return list(rows.values())
 
 
-def case_line(record: dict) -> str:
-    """One case in one line."""
-    if "failure" in record:
-        return f"{record['name']}: failed: {record['failure']}"
-    parts = []
-    for stage in ("coarse", "medium", "fine"):
-        metrics = record["default"][stage]
-        parts.append(f"{stage} {metrics['normal_degrees']:.2f} deg {metrics['rmse_mm']:.3f} mm")
-    fine = record["default"]["fine"]
-    return f"{record['name']}: {', '.join(parts)}, hp {fine['relief_hp2']:.2f} {fine['relief_hp4']:.2f}"
+def _column(results: list[dict], stage: str, key: str) -> np.ndarray:
+    return np.array([metrics[stage][key] for metrics in results])
+
+
+def case_lines(record: dict) -> str:
+    """One case, a line a model."""
+    lines = [f"{record['name']}: failed: {what}: {reason}" for what, reason in record["failures"].items()]
+    for model, presets in record["runs"].items():
+        stages = presets["default"]
+        found = {label: stages[key] for key, label in STAGES.items()}
+        parts = [f"{label} {each['normal_degrees']:.2f} deg {each['rmse_mm']:.3f} mm" for label, each in found.items()]
+        hp = f"hp {stages['fine']['relief_hp2']:.2f} {stages['fine']['relief_hp4']:.2f}"
+        lines.append(f"{record['name']}, {model}: {', '.join(parts)}, {hp}")
+    return "\n".join(lines)
 
 
 def to_markdown(summary: dict, settings: dict, around: dict) -> str:
     """Tables and sentences, the same for the console and for the file."""
     versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
-    chosen = ", ".join(f"{name} {value}" for name, value in settings.items())
+    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in settings.items()}
+    chosen = "; ".join(f"{name} {value}" for name, value in shown.items())
     lines = ["# Accuracy on rendered faces", "", f"Settings: {chosen}.", f"On a {around['machine']}; {versions}.", ""]
     for world, rows in summary["tables"].items():
-        lines += [f"## {WORLDS[world]}", "", *_table(rows), "", *_sentences(summary["comparisons"][world]), ""]
+        sentences = [line for m, figures in summary["comparisons"][world].items() for line in _sentences(m, figures)]
+        lines += [f"## {WORLDS[world]}", "", *_stage_table(rows), "", *sentences, ""]
+    lines += ["## Models: mean RMSE (mm)", "", *_model_table(summary["models"]), ""]
     for title, entries in (("Failures", summary["failures"]), ("Stages left out", summary["left_out"])):
         lines += [f"{title}: {len(entries)}.", *(f"- {name}: {reason}" for name, reason in entries.items()), ""]
     lines += [
-        "Normal error: mean angle over the pixels where the true face and all of ours are seen, without eyes, mouth and"
-        " rim. RMSE: distance of the true points seen there from the mesh after similarity ICP, each mesh its own.",
+        "Coarse, landmarks: the coarse fit before it goes on with the skin's shading; the medium stage gets coarse.",
+        "All models are judged on the same pixels of a case. Normal error: mean angle over the pixels where the true"
+        " face and all of ours are seen, without eyes, mouth, ears, neck and rim. RMSE: distance of the true points"
+        " seen there from the mesh after similarity ICP, each mesh its own.",
         "hp: correlation of maps less their Gaussian mean (sigma as given), where the true face is turned from the"
         " viewer by at most 60 degrees. Relief is how far, along the normal, a surface lies above the smooth one"
         " under it (truth without wrinkles; our medium mesh); correction compares our relief with all that our medium"
@@ -116,11 +157,30 @@ def to_markdown(summary: dict, settings: dict, around: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: dict[str, dict]) -> list[str]:
+def _stage_table(rows: dict[str, dict]) -> list[str]:
     cells = [["stage", "cases", *COLUMNS]]
     for name, row in rows.items():
-        values = [format(row[key], style) if key in row else "-" for key, style in COLUMNS.values()]
-        cells.append([name, str(row["cases"]), *values])
+        cells.append([name, str(row["cases"]), *(_cell(row, key, style) for key, style in COLUMNS.values())])
+    return format_table(cells)
+
+
+def _model_table(rows: list[dict]) -> list[str]:
+    cells = [["world", "model", "view", "cases"]]
+    for stage in COMPARED:
+        cells[0] += [STAGES[stage], "/ embedded's", "/ frontal"]
+    for row in rows:
+        cells.append([row["world"], row["model"], row["view"], str(row["cases"])])
+        for stage in COMPARED:
+            cells[-1] += [_cell(row, f"{stage}{ending}", ".3f") for ending in ("", "_to_embedded", "_to_frontal")]
+    return format_table(cells)
+
+
+def _cell(row: dict, key: str, style: str) -> str:
+    return format(row[key], style) if key in row else "-"
+
+
+def format_table(cells: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table, columns aligned; the first row is the head."""
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     text = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
@@ -128,13 +188,15 @@ def _table(rows: dict[str, dict]) -> list[str]:
     return [text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]]
 
 
-def _sentences(figures: dict[str, float]) -> list[str]:
+def _sentences(model: str, figures: dict[str, float]) -> list[str]:
     if not figures:
-        return ["No case ended with a face."]
+        return [f"With the model {model} no case ended with a face."]
     return [
-        f"Normal error: medium below coarse in {100 * figures['medium_beats_coarse']:.0f} % of cases, fine below medium"
-        f" in {100 * figures['fine_beats_medium']:.0f} %. Largest change of RMSE from medium to fine:"
-        f" {figures['worst_rmse_change_percent']:+.2f} %.",
-        f"hp relief on the {figures['frontal_cases']} frontal cases: {figures['frontal_relief_hp2']:.3f} (2 mm),"
-        f" {figures['frontal_relief_hp4']:.3f} (4 mm).",
+        f"Model {model}, normal error: coarse below coarse by landmarks in"
+        f" {100 * figures['coarse_beats_landmarks']:.0f} % of cases, medium below coarse in"
+        f" {100 * figures['medium_beats_coarse']:.0f} %, fine below medium in"
+        f" {100 * figures['fine_beats_medium']:.0f} %. Largest change of RMSE from medium to fine:"
+        f" {figures['worst_rmse_change_percent']:+.2f} %. hp relief on the {figures['frontal_cases']} frontal cases:"
+        f" {figures['frontal_relief_hp2']:.3f} (2 mm), {figures['frontal_relief_hp4']:.3f} (4 mm).",
+        "",
     ]

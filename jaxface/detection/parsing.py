@@ -1,9 +1,7 @@
 """What each pixel of a crop shows, by a face-parsing network: soft maps of regions and of what hides the face."""
 
 import enum
-import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +10,7 @@ from jaxtyping import Array, Float
 from PIL import Image
 
 from jaxface.networks.bisenet import Params, parse_logits
+from jaxface.types import Parsing
 
 _SIZE = 512  # the network's training size; a fixed one also means one compile a process
 
@@ -58,12 +57,8 @@ OCCLUDERS = (
 )  # fmt: skip
 
 
-class Parsing(NamedTuple):
-    """Soft maps in [0, 1] on a square crop, host arrays: `indicators` of skin, eyebrow and mouth (lips), which sum to
-    at most 1, and `visible`, 1 less the probability that the pixel shows an occluder."""
-
-    indicators: Float[np.ndarray, "size size 3"]
-    visible: Float[np.ndarray, "size size"]
+def _run(function: Callable, *arrays, **static) -> Array:
+    return jax.jit(function, static_argnames=tuple(static))(*arrays, **static)
 
 
 def parse_face(
@@ -71,18 +66,19 @@ def parse_face(
     params: Params,
     *,
     parse: Callable[[Params, Array], Array] = parse_logits,
+    run: Callable[..., Array] = _run,
 ) -> Parsing:
     """Parses a square crop around a face, RGB in [0, 1], at 512 x 512; the maps come back at the crop's own size.
 
     `params` are those of `networks.bisenet.params_from_checkpoint`; `parse` gives logits in the order of `FacePart`
-    for an image and can be any jittable function. It is compiled once a process, whatever the crop's size.
+    for an image and can be any jittable function; `run(function, *arrays, **static)` calls compiled code. It is
+    compiled once a process, whatever the crop's size.
     """
-    maps = _soft_maps(params, _resize(image, size=_SIZE), parse=parse)
+    maps = run(_soft_maps, params, _resize(image, size=_SIZE), parse=parse)
     maps = np.clip(_resize(np.asarray(maps), size=image.shape[0]), 0.0, 1.0)
     return Parsing(indicators=maps[..., :-1], visible=1.0 - maps[..., -1])
 
 
-@functools.partial(jax.jit, static_argnames="parse")
 def _soft_maps(params: Params, image: Array, *, parse: Callable) -> Float[Array, "height width 4"]:
     """Probabilities of the regions, then that of an occluder."""
     probabilities = jax.nn.softmax(parse(params, image), axis=-1)

@@ -4,6 +4,7 @@ After Guo et al. (2020), *Towards fast, accurate and stable 3D dense face alignm
 (cleardusk/3DDFA_V2: TDDFA.py, utils/functions.py, utils/tddfa_util.py, utils/pose.py).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -49,15 +50,19 @@ class FaceRegression(NamedTuple):
 
 
 def regress_face(
-    image: Float[np.ndarray, "height width 3"], points_px: Points, weights: TddfaWeights
+    image: Float[np.ndarray, "height width 3"],
+    points_px: Points,
+    weights: TddfaWeights,
+    *,
+    apply: Callable[[Params, Array], Array] = _regress,
 ) -> FaceRegression:
     """Pose, identity and expression of the face with these landmarks in an RGB photo in [0, 1].
 
-    `points_px` are those of the face that iBUG's 68 have, in any order; only their bounding box counts. Raises
-    FaceError if they are unusable or lie outside the photo.
+    `points_px` are those of the face that iBUG's 68 have, in any order; only their bounding box counts. `apply` calls
+    the compiled network. Raises FaceError if the points are unusable or lie outside the photo, or no face is seen.
     """
     roi = roi_from_landmarks(points_px)
-    raw = np.asarray(_regress(weights.params, jnp.asarray(crop_face(image, roi))))
+    raw = np.asarray(apply(weights.params, jnp.asarray(crop_face(image, roi))))
     return decode(raw * weights.std + weights.mean, roi)
 
 

@@ -32,6 +32,7 @@ def write_all(folder: str | os.PathLike, rec: Reconstruction, *, renders: dict[s
         write_obj(
             fresh / "mesh.obj", rec.fine, normals=np.asarray(rec.fine_normals), albedo_texture=look["albedo_texture"]
         )
+        write_ply(fresh / "neutral.ply", rec.neutral)
         write_ply(fresh / "coarse.ply", rec.coarse)
         write_ply(fresh / "medium.ply", rec.medium)
         write_ply(

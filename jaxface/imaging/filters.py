@@ -104,6 +104,15 @@ def forward_masks(
     return mask * right, mask * below
 
 
-def luminance(image: Float[Array, "height width 3"]) -> Float[Array, "height width"]:
-    """Rec. 601 luma of the image as stored."""
+def luminance(image: Float[Array, "*pixels 3"]) -> Float[Array, "*pixels"]:
+    """Rec. 601 luma of the colours as stored."""
     return 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
+
+
+def sample(
+    image: Float[Array, "height width channels"], places_px: Float[Array, "points 2"]
+) -> Float[Array, "points channels"]:
+    """Bilinear values at (x, y), pixel centres at integers; beyond the border its pixels are repeated."""
+    rows = [places_px[:, 1], places_px[:, 0]]
+    read = jax.vmap(lambda channel: jax.scipy.ndimage.map_coordinates(channel, rows, order=1, mode="nearest"))
+    return read(jnp.moveaxis(image, -1, 0)).T

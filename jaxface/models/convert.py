@@ -3,29 +3,30 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxface.detection.mediapipe_mesh import detect_faces
 from jaxface.geometry.topology import components
 from jaxface.models import transfer
-from jaxface.models.embedding import Detector, Embedding, embed_landmarks
+from jaxface.models.embedding import Detector, Embedding, anchors, embed_landmarks
 from jaxface.models.openings import close_openings
 from jaxface.models.source import SourceModel
 from jaxface.models.unwrap import cylindrical_uvs
 from jaxface.morphable.default import load_default
 from jaxface.types import IBUG_68, MorphableModel, Region
 
-_EYEBALL_MM = 20.0  # a piece that stays within this of an eye's middle is an eyeball
+_EYEBALL_MM = 35.0  # a piece that stays within this of an eye's middle is an eyeball
 
 
 def convert(source: SourceModel, *, name: str, licence: str, detect: Detector = detect_faces) -> MorphableModel:
     """The model ready for every stage (host, some ten seconds: keep the result).
 
-    Raises FaceError if `detect`, MediaPipe unless told otherwise, finds no face on the mean shape.
+    Raises FaceError if `detect`, MediaPipe unless told otherwise, finds no face on the mean shape, or one that most
+    landmarks have no place on.
     """
     source, is_membrane = close_openings(source)
-    embedding = embed_landmarks(source, is_membrane, detect=detect, name=name)
-    match = transfer.correspond(source.mean_mm, embedding.points_mm, transfer.default_landmarks())
+    embedding = embed_landmarks(source, detect=detect, name=name)
+    match = transfer.correspond(source.mean_mm, anchors(embedding.points_mm, source=source))
     regions = transfer.label_openings(_regions(source, embedding, match), match, is_membrane)
     uvs, uv_triangles = source.uvs, source.uv_triangles
     if uvs is None:
@@ -56,19 +57,15 @@ def _regions(source: SourceModel, embedding: Embedding, match: transfer.Correspo
     """Carried labels; pieces other than the skin are eyeballs or belong to the inside."""
     labels = transfer.carried_regions(match)
     piece = components(source.triangles, num_vertices=len(source.mean_mm))
-    on_landmarks = piece[source.triangles[embedding.triangles[embedding.barycentrics.sum(axis=1) > 0.0], 0]]
-    skin = np.bincount(on_landmarks).argmax()
-    eyes = np.stack([_middle(embedding.points_mm, corners) for corners in ((33, 133), (362, 263))])
-    for other in np.setdiff1d(np.unique(piece), skin):
+    used = piece[source.triangles]
+    skin = used[embedding.triangles[embedding.barycentrics.sum(axis=1) > 0.0], 0][0]  # landmarks lie on one piece
+    eyes = np.stack([embedding.points_mm[list(corners)].mean(axis=0) for corners in ((33, 133), (362, 263))])
+    for other in np.setdiff1d(used, skin):
         members = piece == other
         offsets = source.mean_mm[members][:, None] - eyes[None]
-        is_eyeball = np.linalg.norm(offsets, axis=-1).max(axis=0).min() < 2.0 * _EYEBALL_MM
+        is_eyeball = np.linalg.norm(offsets, axis=-1).max(axis=0).min() < _EYEBALL_MM
         labels[members] = Region.EYE_OPENING if is_eyeball else Region.OUTSIDE
     return labels
-
-
-def _middle(points_mm: np.ndarray, corners: tuple[int, int]) -> Float[np.ndarray, "3"]:
-    return points_mm[list(corners)].mean(axis=0)
 
 
 def _ibug_vertices(source: SourceModel, embedding: Embedding) -> Int[np.ndarray, "68"]:

@@ -1,149 +1,167 @@
 """Landmarks on a model by index map, Jin et al. (2021) Sec. 3.3: what a detector finds on pictures of the mean face.
 
-Each of the 478 points found in a picture is looked up in what the pixels see of the mesh; the median over several
-views, made symmetric, is put back onto the surface.
+Each of the 468 surface points found in a picture is looked up in what the pixels see of the mesh; the median over
+several views, made symmetric, is put back onto the surface.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxface.geometry.closest import closest_points, make_surface
-from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.geometry.topology import components
 from jaxface.models import portrait, transfer
 from jaxface.models.source import SourceModel
-from jaxface.rendering.index_map import embed
-from jaxface.types import IBUG_68, NUM_LANDMARKS, FaceError, Landmarks, Region
+from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import landmark_positions
+from jaxface.rendering import index_map
+from jaxface.types import IBUG_68, NUM_LANDMARKS, FaceError, Landmarks, MorphableModel, Region
 
 Detector = Callable[[np.ndarray], list[Landmarks]]
 
-# Plain and lit from several sides first, then painted.
 _FIRST_LOOKS = [portrait.View(0.0, 0.0, light) for light in ("soft", "top", "side")]
 _VIEWS = [
-    portrait.View(yaw, pitch, light)
-    for yaw, pitch, light in (
-        (0.0, 0.0, "soft"), (0.12, 0.0, "soft"), (-0.12, 0.0, "soft"), (0.0, 0.08, "soft"), (0.0, -0.08, "soft"),
-        (0.06, 0.04, "top"), (-0.06, 0.04, "top"),
-    )
-]  # fmt: skip
-_FINE_FACES = 100_000  # a mesh is subdivided until it has as many, for round eyes and smooth shading
+    portrait.View(yaw, pitch, "soft")
+    for yaw, pitch in ((0.0, 0.0), (0.12, 0.0), (-0.12, 0.0), (0.06, 0.0), (-0.06, 0.0), (0.0, 0.08), (0.0, -0.08))
+]
+_ROUNDS = (_VIEWS[:1], _VIEWS[:1], _VIEWS)  # each finds the landmarks better, and so the next is painted better
+_OPEN_VIEWS = _VIEWS[:3]
 _SKIN = (0.62, 0.46, 0.38)
-_MIRROR_MM = 4.0  # means less symmetric than this are not made symmetric
+_FEWEST_IBUG = 20  # points of a file that it takes to paint by them
+_FEWEST = 300  # of the 468 surface points; a face mask has places for all but a few
+_EYES_APART_MM = (70.0, 110.0)  # outer corners, with room for the detector's mistakes
+_MIRROR_MM = 2.0  # means are not made symmetric if that moves points by more (median)
 _INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 _MOUTH_OPEN = 0.4
+_look_up = jax.jit(index_map.embed)
 
 
 class Embedding(NamedTuple):
-    """Triangle and barycentric weights of each landmark (weights 0 where it has none), and where that is, mm."""
+    """Triangle and barycentric weights of each landmark, and where that is, mm; without a place 0, 0 and NaN."""
 
     triangles: Int[np.ndarray, "landmarks"]
     barycentrics: Float[np.ndarray, "landmarks 3"]
     points_mm: Float[np.ndarray, "landmarks 3"]
 
 
-class _Stage(NamedTuple):
-    """The mesh as it is photographed: subdivided, and around which point."""
+def embed_landmarks(source: SourceModel, *, detect: Detector, name: str) -> Embedding:
+    """Finds the landmarks on the mean face of `source`.
 
-    source: SourceModel
-    is_membrane: np.ndarray
-    subdivision: Subdivision | None
-    centre_mm: np.ndarray
-
-
-def embed_landmarks(source: SourceModel, is_membrane: np.ndarray, *, detect: Detector, name: str) -> Embedding:
-    """Finds the landmarks on the mean face of `source`; FaceError if the detector sees no face in it."""
-    stage = _Stage(source, is_membrane, _subdivision(source), _centre(source))
-    points_mm = _first_look(stage, detect, name=name)
-    stage = stage._replace(centre_mm=np.nanmean(points_mm, axis=0))
-    colours = _painted(stage, points_mm)
-    sightings = [_look(stage, source.mean_mm, colours, view, detect) for view in _VIEWS]
-    points_mm = _agree([seen for seen in sightings if seen is not None], fallback=points_mm)
-    opened = _open_mouth(source)
-    if opened is not None:
-        sightings = [_look(stage, opened, colours, view, detect) for view in _VIEWS]
-        lips = _agree([seen for seen in sightings if seen is not None], fallback=points_mm)
-        points_mm[list(_INNER_LIPS)] = lips[list(_INNER_LIPS)]
-    points_mm[468:] = np.nan  # Irises look around: no place on a surface.
-    return _onto_surface(source, _symmetric(points_mm))
+    Raises FaceError if the detector sees no face in it, or one on which most landmarks have no place.
+    """
+    sitter = portrait.Sitter(source.triangles, _centre(source))
+    points_mm = _first_look(source, sitter, detect, name=name)
+    sitter = sitter._replace(centre_mm=np.nanmean(points_mm, axis=0))
+    for views in _ROUNDS:
+        colours = _painted(source, anchors(points_mm, source=source))
+        points_mm = _symmetric(
+            _looks(source, source.mean_mm, colours, views, sitter, detect, fallback=points_mm), source=source
+        )
+    opened_mm = _open_mouth(source)
+    if opened_mm is not None:
+        lips_mm = _symmetric(
+            _looks(source, opened_mm, colours, _OPEN_VIEWS, sitter, detect, fallback=points_mm), source=source
+        )
+        points_mm[list(_INNER_LIPS)] = lips_mm[list(_INNER_LIPS)]
+    _check(points_mm, name=name)
+    return _onto_surface(source, points_mm)
 
 
-def _subdivision(source: SourceModel) -> Subdivision | None:
-    levels = 0
-    while 4**levels * len(source.triangles) < _FINE_FACES:
-        levels += 1
-    return loop_subdivision(source.triangles, num_vertices=len(source.mean_mm), levels=levels) if levels else None
+def anchors(points_mm: Float[np.ndarray, "landmarks 3"], *, source: SourceModel) -> Float[np.ndarray, "landmarks 3"]:
+    """The landmarks that say where the embedded face's paint goes, the others NaN: on a face that we paint ourselves
+    the brows are where we put them, and would confirm any place."""
+    is_brow = np.asarray(load_default().landmark_regions) == Region.EYEBROW
+    return np.where(is_brow[:, None] & (source.colours is None), np.nan, points_mm)
 
 
-def _centre(source: SourceModel) -> np.ndarray:
-    """The middle of the face before its landmarks are known: a little behind the tip of the nose, as it were."""
+def reprojection_errors(model: MorphableModel, *, detect: Detector) -> Float[np.ndarray, "landmarks"]:
+    """Distances in pixels between the stored landmarks and those found on the mean face in its own colours, frontally,
+    in a picture of 512 pixels; NaN for landmarks that the model lacks.
+
+    The picture's mirror image is searched too, and the mean taken: a detector leans to one side by a pixel. Raises
+    FaceError if no face is found.
+    """
+    mean_mm, triangles = np.asarray(model.mean_mm), np.asarray(model.triangles)
+    exists = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.0
+    points_mm = np.asarray(landmark_positions(model.mean_mm, model=model))
+    sitter = portrait.Sitter(triangles, points_mm[exists].mean(axis=0))
+    image = portrait.take(mean_mm, np.asarray(model.albedo), portrait.FRONTAL, sitter=sitter).image
+    plain, mirrored = detect(image), detect(np.ascontiguousarray(image[:, ::-1]))
+    if not plain or not mirrored:
+        raise FaceError(f"No face was found on the mean shape of {model.name}: is it a face?")
+    unmirrored_px = [[portrait.SIZE - 1.0, 0.0]] + np.asarray(mirrored[0].points_px)[_partners()] * [[-1.0, 1.0]]
+    found_px = 0.5 * (np.asarray(plain[0].points_px) + unmirrored_px)
+    stored_px = np.asarray(portrait.locate(points_mm, portrait.FRONTAL, centre_mm=sitter.centre_mm))[:, :2]
+    return np.where(exists, np.linalg.norm(stored_px - found_px, axis=1), np.nan)
+
+
+def _centre(source: SourceModel) -> Float[np.ndarray, "3"]:
+    """The middle of the face before its landmarks are known: somewhat behind the tip of the nose."""
     known = source.ibug_vertices[source.ibug_vertices >= 0]
-    if len(known) >= 20:
+    if len(known) >= _FEWEST_IBUG:
         return source.mean_mm[known].mean(axis=0)
     return source.mean_mm[np.argmax(source.mean_mm[:, 2])] + np.array([0.0, 10.0, -40.0], np.float32)
 
 
-def _first_look(stage: _Stage, detect: Detector, *, name: str) -> Float[np.ndarray, "landmarks 3"]:
-    """Landmarks by one picture: in the model's own colours, plain, or painted by the file's iBUG points."""
-    mean_mm = stage.source.mean_mm
-    plain = np.broadcast_to(np.array(_SKIN, np.float32), mean_mm.shape)
-    coats = [plain] if stage.source.colours is None else [stage.source.colours, plain]
-    if (stage.source.ibug_vertices >= 0).sum() >= 20:
-        coats.insert(0, _painted_by_ibug(stage))
+def _first_look(
+    source: SourceModel, sitter: portrait.Sitter, detect: Detector, *, name: str
+) -> Float[np.ndarray, "landmarks 3"]:
+    """Landmarks by one picture: in the model's own colours or painted by the file's iBUG points, else plain."""
+    coats = [np.tile(np.array(_SKIN, np.float32), (len(source.mean_mm), 1))]
+    known = source.ibug_vertices >= 0
+    if source.colours is not None:
+        coats.insert(0, source.colours)
+    elif known.sum() >= _FEWEST_IBUG:
+        points_mm = np.full((NUM_LANDMARKS, 3), np.nan)
+        points_mm[np.array(IBUG_68)[known]] = source.mean_mm[source.ibug_vertices[known]]
+        coats.insert(0, _painted(source, points_mm))
     for colours in coats:
         for view in _FIRST_LOOKS:
-            points_mm = _look(stage, mean_mm, _fine(stage, colours), view, detect)
-            if points_mm is not None:
+            points_mm = _look(source, source.mean_mm, colours, view, sitter, detect)
+            if points_mm is not None and np.isfinite(points_mm).all(axis=1).sum() >= _FEWEST:
                 return points_mm
     raise FaceError(f"No face was found on the mean shape of {name}: is it a face, in the axes its format says?")
 
 
-def _painted_by_ibug(stage: _Stage) -> np.ndarray:
-    known = stage.source.ibug_vertices >= 0
-    points = np.full((NUM_LANDMARKS, 3), np.nan)
-    points[np.array(IBUG_68)[known]] = stage.source.mean_mm[stage.source.ibug_vertices[known]]
-    return _painted(stage, points)
-
-
-def _painted(stage: _Stage, points_mm: np.ndarray) -> np.ndarray:
-    """Colours of the fine vertices: the model's own, or the synthetic world's paint carried over by landmarks."""
-    if stage.source.colours is not None:
-        return _fine(stage, stage.source.colours)
-    match = transfer.correspond(stage.source.mean_mm, points_mm, transfer.default_landmarks())
-    regions = transfer.label_openings(transfer.carried_regions(match), match, stage.is_membrane)
-    shares = np.clip(_fine(stage, np.eye(len(Region), dtype=np.float32)[regions]), 0.0, 1.0)
-    return transfer.paint(_fine(stage, match.reference_mm), shares, seed=0)
-
-
-def _fine(stage: _Stage, values: np.ndarray) -> np.ndarray:
-    if stage.subdivision is None or len(values) != len(stage.source.mean_mm):
-        return values
-    return np.asarray(subdivide(jnp.asarray(values, jnp.float32), subdivision=stage.subdivision))
+def _painted(source: SourceModel, points_mm: np.ndarray) -> Float[np.ndarray, "vertices 3"]:
+    """The model's own colours, or the embedded face's carried over by landmarks."""
+    if source.colours is not None:
+        return source.colours
+    return transfer.carried_albedo(transfer.correspond(source.mean_mm, points_mm))
 
 
 def _look(
-    stage: _Stage, vertices_mm: np.ndarray, colours: np.ndarray, view: portrait.View, detect: Detector
-) -> np.ndarray | None:
-    """Where one picture shows the landmarks, as points of the mean face (mm); NaN for those beside the mesh."""
-    triangles = stage.source.triangles if stage.subdivision is None else np.asarray(stage.subdivision.triangles)
-    taken = portrait.take(_fine(stage, vertices_mm), triangles, colours, view, centre_mm=stage.centre_mm)
+    source: SourceModel,
+    vertices_mm: np.ndarray,
+    colours: np.ndarray,
+    view: portrait.View,
+    sitter: portrait.Sitter,
+    detect: Detector,
+) -> Float[np.ndarray, "landmarks 3"] | None:
+    """Where one picture of a shape shows the landmarks, as points of the mean face (mm); NaN beside the mesh."""
+    taken = portrait.take(vertices_mm, colours, view, sitter=sitter)
     faces = detect(taken.image)
     if not faces:
         return None
-    places = embed(faces[0].points_px, taken.raster, vertices_px=taken.vertices_px, triangles=jnp.asarray(triangles))
+    triangles = jnp.asarray(source.triangles)
+    places = _look_up(faces[0].points_px, taken.raster, vertices_px=taken.vertices_px, triangles=triangles)
     triangle, weights = (np.asarray(part) for part in places)
-    mean_mm = _fine(stage, stage.source.mean_mm)
-    points_mm = np.sum(weights[..., None] * mean_mm[triangles[np.maximum(triangle, 0)]], axis=1)
-    return np.where((triangle >= 0)[:, None], points_mm, np.nan)
+    corners_mm = source.mean_mm[source.triangles[np.maximum(triangle, 0)]]
+    points_mm = np.sum(weights[..., None] * corners_mm, axis=1)
+    points_mm[triangle < 0] = np.nan
+    points_mm[468:] = np.nan  # irises look around: no place on a surface
+    return points_mm
 
 
-def _agree(sightings: list[np.ndarray], *, fallback: np.ndarray) -> np.ndarray:
+def _looks(source, vertices_mm, colours, views, sitter, detect, *, fallback) -> Float[np.ndarray, "landmarks 3"]:
     """Median over pictures; landmarks that fewer than half of them show stay where they were."""
-    if not sightings:
-        return fallback.copy()
-    stack = np.stack(sightings)
+    seen = [_look(source, vertices_mm, colours, view, sitter, detect) for view in views]
+    stack = np.stack([np.full_like(fallback, np.nan) if points is None else points for points in seen])
     often = 2 * np.isfinite(stack[..., 0]).sum(axis=0) >= len(stack)
     middle = np.nanmedian(np.where(often[None, :, None], stack, 0.0), axis=0)
     return np.where(often[:, None], middle, fallback)
@@ -159,31 +177,52 @@ def _open_mouth(source: SourceModel) -> np.ndarray | None:
     return None
 
 
-def _symmetric(points_mm: np.ndarray) -> np.ndarray:
-    """Points averaged with the reflections of their partners, where that moves them little."""
+@functools.lru_cache(maxsize=1)
+def _partners() -> Int[np.ndarray, "landmarks"]:
+    """The landmark that each one's mirror image is; the irises, five a side, are in the order of their names."""
     there = transfer.default_landmarks()[:468]
-    partner = np.argmin(np.linalg.norm(there[:, None] * [[[-1.0, 1.0, 1.0]]] - there[None], axis=-1), axis=1)
-    reflected = points_mm[partner] * np.array([[-1.0, 1.0, 1.0]])
-    if np.nanmedian(np.linalg.norm(reflected - points_mm[:468], axis=1)) > _MIRROR_MM:
-        return points_mm
-    both = np.isfinite(reflected).all(axis=1) & np.isfinite(points_mm[:468]).all(axis=1)
-    averaged = points_mm.copy()
-    averaged[:468][both] = 0.5 * (reflected + points_mm[:468])[both]
-    return averaged
+    gaps = np.linalg.norm(there[:, None] * [[[-1.0, 1.0, 1.0]]] - there[None], axis=-1)
+    return np.concatenate([np.argmin(gaps, axis=1), [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]])
+
+
+def _symmetric(points_mm: np.ndarray, *, source: SourceModel) -> Float[np.ndarray, "landmarks 3"]:
+    """Points averaged with the reflections of their partners, across the middle of the mesh, unless that moves them
+    far: a detector leans to one side by half a millimetre."""
+    sides = source.mean_mm[source.triangles.ravel(), 0]
+    reflected = points_mm[_partners()] * [[-1.0, 1.0, 1.0]] + [[float(sides.min() + sides.max()), 0.0, 0.0]]
+    averaged = 0.5 * (reflected + points_mm)
+    moved_mm = np.linalg.norm(averaged - points_mm, axis=1)
+    return np.where(np.isfinite(moved_mm)[:, None] & (np.nanmedian(moved_mm) < _MIRROR_MM), averaged, points_mm)
+
+
+def _check(points_mm: np.ndarray, *, name: str) -> None:
+    placed = int(np.isfinite(points_mm).all(axis=1).sum())
+    across = points_mm[263] - points_mm[33]
+    low, high = _EYES_APART_MM
+    if placed < _FEWEST or not (low < np.linalg.norm(across) < high and across[0] > 0.0):
+        raise FaceError(
+            f"Only {placed} of 468 landmarks have a place on the mean shape of {name}, or its eyes are not where a "
+            "face has them: is it a face, in the axes its format says?"
+        )
 
 
 def _onto_surface(source: SourceModel, points_mm: np.ndarray) -> Embedding:
+    """The nearest places on the piece of the mesh that most landmarks are on: the skin, not lashes before it."""
     known = np.isfinite(points_mm).all(axis=1)
-    surface = make_surface(source.mean_mm.astype(np.float64), source.triangles)
-    places, faces = closest_points(points_mm[known], surface=surface)
-    triangles, barycentrics = np.zeros(NUM_LANDMARKS, np.int32), np.zeros((NUM_LANDMARKS, 3), np.float32)
-    triangles[known] = faces
-    corners = source.mean_mm[source.triangles[faces]].astype(np.float64)
-    edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], axis=-1)
-    weights = np.stack(
-        [np.linalg.lstsq(e, p, rcond=None)[0] for e, p in zip(edges, places - corners[:, 0], strict=True)]
+    piece = components(source.triangles, num_vertices=len(source.mean_mm))[source.triangles[:, 0]]
+    surface = make_surface(source.mean_mm, source.triangles)
+    skin = np.bincount(piece[closest_points(points_mm[known], surface=surface)[1]]).argmax()
+    members = np.flatnonzero(piece == skin)
+    surface = make_surface(source.mean_mm, source.triangles[members])
+    places_mm, faces = closest_points(points_mm[known], surface=surface)
+    corners = source.mean_mm[source.triangles[members[faces]]].astype(np.float64)
+    edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
+    weights = (np.linalg.pinv(edges) @ (places_mm - corners[:, 0])[..., None])[..., 0]
+    weights = np.clip(np.concatenate([1.0 - weights.sum(axis=1, keepdims=True), weights], axis=1), 0.0, None)
+    found = Embedding(
+        np.zeros(NUM_LANDMARKS, np.int32), np.zeros((NUM_LANDMARKS, 3)), np.full((NUM_LANDMARKS, 3), np.nan)
     )
-    barycentrics[known] = np.concatenate([1.0 - weights.sum(axis=1, keepdims=True), weights], axis=1)
-    full = np.full((NUM_LANDMARKS, 3), np.nan)
-    full[known] = places
-    return Embedding(triangles, np.clip(barycentrics, 0.0, 1.0), full)
+    found.triangles[known] = members[faces]
+    found.barycentrics[known] = weights / weights.sum(axis=1, keepdims=True)
+    found.points_mm[known] = places_mm
+    return found

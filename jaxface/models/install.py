@@ -12,6 +12,7 @@ from jaxface.models import catalogue, store
 from jaxface.models.download import fetch
 from jaxface.types import NUM_LANDMARKS, FaceError, MorphableModel
 
+NEAR_PX = 2.0
 _STATISTICS = "param_mean_std_62d_120x120.pkl"
 
 
@@ -97,13 +98,19 @@ def _downloaded(entry: catalogue.Entry, *, progress: bool) -> pathlib.Path:
 def _install_model(
     entry: catalogue.Entry, given: pathlib.Path, path: pathlib.Path, *, origin: str, part: str | None
 ) -> tuple[str, ...]:
-    from jaxface.models.convert import convert  # brings the detector along, which a listing does not need
+    # What converts brings the detector along, which a listing does not need.
+    from jaxface.detection.mediapipe_mesh import detect_faces
+    from jaxface.models.convert import convert
+    from jaxface.models.embedding import reprojection_errors
 
     read = importlib.import_module(entry.reader).read
     source = read(given) if part is None else read(given, part=part)
-    model = convert(source, name=entry.name, licence=entry.licence)
+    model = convert(source, name=entry.name, licence=entry.licence, detect=detect_faces)
+    errors_px = reprojection_errors(model, detect=detect_faces)
+    near = f"{np.mean(errors_px[np.isfinite(errors_px)] < NEAR_PX):.0%} of these landmarks lie within {NEAR_PX:g} px of"
+    near += " where the detector finds them on the mean face (512 px)."
     store.save_model(model, path, note=source.note, source=origin)
-    return source.note, describe_model(store.load_model(path))
+    return source.note, describe_model(store.load_model(path)), near
 
 
 def _install_network(

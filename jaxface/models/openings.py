@@ -12,40 +12,43 @@ from jaxtyping import Bool, Float, Int
 from jaxface.geometry.topology import components
 from jaxface.models.source import SourceModel
 
-_LONGEST_RIM = 400  # vertices; a rim longer than that is no eye and no mouth
+_LONGEST_MM = 250.0  # around an eye, a mouth, a nostril; a mask ends in 450 mm and more, a neck in 300
 
 
 def close_openings(source: SourceModel) -> tuple[SourceModel, Bool[np.ndarray, "vertices"]]:
-    """The model with every hole but the largest closed, and which vertices are new.
+    """The model with eyes, mouth and other small holes closed, and which vertices are new.
 
     A model of several pieces brings its own eyeballs and mouth and is returned as it is.
     """
     num_vertices = len(source.mean_mm)
-    if len(np.unique(components(source.triangles, num_vertices=num_vertices)[source.triangles])) > 1:
-        return source, np.zeros(num_vertices, bool)
-    rims = boundary_loops(source.triangles)
-    rims.sort(key=lambda rim: _length(source.mean_mm[rim]), reverse=True)
-    for rim in rims[1:]:
-        if len(rim) <= _LONGEST_RIM:
-            source = _close(source, rim)
+    if len(np.unique(components(source.triangles, num_vertices=num_vertices)[source.triangles])) == 1:
+        for rim in boundary_loops(source.triangles):
+            if _length(source.mean_mm[rim]) < _LONGEST_MM:
+                source = _close(source, rim)
     return source, np.arange(len(source.mean_mm)) >= num_vertices
 
 
 def boundary_loops(triangles: Int[np.ndarray, "faces 3"]) -> list[Int[np.ndarray, "rim"]]:
-    """Rims as vertex lists, each along the direction that the missing triangles would run in."""
+    """Rims as vertex lists, each along the direction that the missing triangles would run in. Holes that touch in a
+    vertex are kept apart."""
     sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]).astype(np.int64)
     base = int(triangles.max()) + 1
     open_sides = sides[~np.isin(sides[:, 0] * base + sides[:, 1], sides[:, 1] * base + sides[:, 0])]
-    after = {int(b): int(a) for a, b in open_sides}
+    after: dict[int, list[int]] = {}
+    for end, start in open_sides.tolist():
+        after.setdefault(start, []).append(end)
     loops = []
     while after:
-        start, loop = next(iter(after)), []
-        vertex = start
-        while vertex in after:
-            loop.append(vertex)
-            vertex = after.pop(vertex)
-        if vertex == start:  # else two rims touch in a vertex, and where one ends cannot be told
-            loops.append(np.array(loop))
+        path = [next(iter(after))]
+        while path[-1] in after:
+            following = after[path[-1]].pop()
+            if not after[path[-1]]:
+                del after[path[-1]]
+            if following in path:
+                place = path.index(following)
+                loops.append(np.array(path[place:]))
+                path = path[:place]
+            path.append(following)
     return loops
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxface.geometry.normals import vertex_normals
-from jaxface.morphable.pose import rotation_matrix
+from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.numerics import matmul, normalise
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.image_model import render
@@ -19,8 +19,10 @@ from jaxface.synthetic_paint import backdrop
 from jaxface.types import Pose, Raster
 
 SIZE = 512
-_FILL = 0.66  # of the picture's height for the face, which is FACE_MM high
-FACE_MM = 190.0
+_FILL = 0.66  # of the picture's height for the face, which is _FACE_MM high
+_FACE_MM = 190.0
+_MIDDLE = (0.5, 0.52)  # of the picture, for the middle of the face
+_SIDEWAYS = (3, 4, 7)  # what is odd in x of `lighting.sh_basis`: a light from one side makes a detector lean there
 
 
 class View(NamedTuple):
@@ -29,6 +31,16 @@ class View(NamedTuple):
     yaw: float
     pitch: float
     light: str
+
+
+FRONTAL = View(0.0, 0.0, "soft")
+
+
+class Sitter(NamedTuple):
+    """A mesh to be photographed; `centre_mm` comes to the picture's middle."""
+
+    triangles: Int[np.ndarray, "faces 3"]
+    centre_mm: Float[np.ndarray, "3"]
 
 
 class Portrait(NamedTuple):
@@ -40,38 +52,43 @@ class Portrait(NamedTuple):
 
 
 def take(
-    vertices_mm: Float[Array, "vertices 3"],
-    triangles: Int[Array, "faces 3"],
-    colours: Float[Array, "vertices 3"],
+    vertices_mm: Float[np.ndarray, "vertices 3"],
+    colours: Float[np.ndarray, "vertices 3"],
     view: View,
     *,
-    centre_mm: Float[np.ndarray, "3"],
+    sitter: Sitter,
 ) -> Portrait:
-    """A picture of the mesh with `centre_mm` in its middle, before a wall, with hair and shoulders."""
-    light = preset_light(view.light)
-    image, raster, vertices_px = _draw(
-        jnp.asarray(vertices_mm), jnp.asarray(triangles), jnp.asarray(colours), jnp.float32(view.yaw),
-        jnp.float32(view.pitch), light, jnp.asarray(centre_mm, jnp.float32),
-    )  # fmt: skip
+    """A picture of one shape of the mesh, before a wall, with hair and shoulders."""
+    vertices_px = locate(vertices_mm, view, centre_mm=sitter.centre_mm)
+    light = preset_light(view.light).at[jnp.array(_SIDEWAYS)].set(0.0)
+    image, raster = _draw(vertices_px, jnp.asarray(sitter.triangles), jnp.asarray(colours), light)
     return Portrait(np.asarray(image), raster, vertices_px)
 
 
+def locate(
+    points_mm: Float[np.ndarray, "points 3"], view: View, *, centre_mm: Float[np.ndarray, "3"]
+) -> Float[Array, "points 3"]:
+    """Where points appear in the picture of that view, and their heights (pixels)."""
+    return _project(jnp.asarray(points_mm - centre_mm, jnp.float32), jnp.float32(view.yaw), jnp.float32(view.pitch))
+
+
 @jax.jit
-def _draw(vertices_mm, triangles, colours, yaw, pitch, light, centre_mm):
+def _project(points_mm, yaw, pitch):
     turn = rotation_matrix(yaw * jnp.array([0.0, 1.0, 0.0]))
-    rotation = matmul(rotation_matrix(pitch * jnp.array([1.0, 0.0, 0.0])), turn)
-    scale = _FILL * SIZE / FACE_MM
-    turned = matmul(vertices_mm - centre_mm[None], rotation.T)
-    pose = Pose(jnp.zeros(3), jnp.array([0.5 * SIZE, 0.52 * SIZE]), jnp.log(scale))
-    vertices_px = project(turned, pose, camera=orthographic())
+    nod = rotation_matrix(pitch * jnp.array([1.0, 0.0, 0.0]))
+    pose = Pose(rotation_vector(matmul(nod, turn)), jnp.array(_MIDDLE) * SIZE, jnp.log(_FILL * SIZE / _FACE_MM))
+    return project(points_mm, pose, camera=orthographic())
+
+
+@jax.jit
+def _draw(vertices_px, triangles, colours, light):
     raster = rasterise(vertices_px, triangles, height=SIZE, width=SIZE)
-    values = jnp.concatenate([vertex_normals(turned, triangles) * jnp.array([[1.0, -1.0, 1.0]]), colours], axis=1)
+    # In the image frame y points down, so that outward normals come out negated.
+    values = jnp.concatenate([-vertex_normals(vertices_px, triangles), colours], axis=1)
     seen = interpolate(raster, values, triangles)
     lit = render(seen[..., 3:], shading(normalise(seen[..., :3]), light))
-    face_px = jnp.array([0.75, 1.0]) * _FILL * SIZE
     behind = backdrop(
-        jax.random.key(0), size=SIZE, centre_px=pose.translation_px, face_size_px=face_px,
-        skin=jnp.median(colours, axis=0),
+        jax.random.key(0), size=SIZE, centre_px=jnp.array(_MIDDLE) * SIZE,
+        face_size_px=jnp.array([0.75, 1.0]) * _FILL * SIZE, skin=jnp.median(colours, axis=0),
     )  # fmt: skip
-    image = jnp.clip(jnp.where((raster.triangle >= 0)[..., None], lit, behind), 0.0, 1.0)
-    return image, raster, vertices_px
+    return jnp.clip(jnp.where((raster.triangle >= 0)[..., None], lit, behind), 0.0, 1.0), raster

@@ -1,9 +1,7 @@
-"""From any face to the embedded one: landmarks that both have carry its regions, its colours and its paint over."""
+"""From any face to the embedded one: landmarks that both have carry its regions and its colours over."""
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.interpolate import RBFInterpolator
@@ -11,7 +9,6 @@ from scipy.spatial import cKDTree
 
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import landmark_positions
-from jaxface.synthetic_paint import paint_face
 from jaxface.types import Region
 
 _SMOOTHING = 0.5  # of the spline, against jitter of the landmarks
@@ -23,7 +20,7 @@ class Correspondence(NamedTuple):
 
     reference_mm: Float[np.ndarray, "vertices 3"]
     nearest: Int[np.ndarray, "vertices"]
-    beyond: np.ndarray
+    beyond: Bool[np.ndarray, "vertices"]
 
 
 def default_landmarks() -> Float[np.ndarray, "landmarks 3"]:
@@ -36,12 +33,12 @@ def default_landmarks() -> Float[np.ndarray, "landmarks 3"]:
 
 def correspond(
     vertices_mm: Float[np.ndarray, "vertices 3"],
-    points_mm: Float[np.ndarray, "points 3"],
-    there_mm: Float[np.ndarray, "points 3"],
+    landmarks_mm: Float[np.ndarray, "landmarks 3"],
 ) -> Correspondence:
-    """Carries vertices to the embedded face by a spline through pairs of points; rows with NaN are left out."""
-    known = np.isfinite(points_mm).all(axis=1) & np.isfinite(there_mm).all(axis=1)
-    carry = RBFInterpolator(points_mm[known], there_mm[known], kernel="linear", smoothing=_SMOOTHING, degree=1)
+    """Carries vertices to the embedded face by a spline through both faces' landmarks; rows with NaN are left out."""
+    there_mm = default_landmarks()
+    known = np.isfinite(landmarks_mm).all(axis=1) & np.isfinite(there_mm).all(axis=1)
+    carry = RBFInterpolator(landmarks_mm[known], there_mm[known], kernel="linear", smoothing=_SMOOTHING, degree=1)
     reference = carry(np.asarray(vertices_mm, np.float64))
     mean = np.asarray(load_default().mean_mm, np.float64)
     distances, nearest = cKDTree(mean).query(reference)
@@ -71,16 +68,3 @@ def label_openings(
     distances = [cKDTree(mean[labels == kind]).query(match.reference_mm)[0] for kind in kinds]
     kind = np.where(distances[0] < distances[1], *map(int, kinds))
     return np.where(is_membrane, kind, regions).astype(np.int32)
-
-
-def paint(
-    reference_mm: Float[np.ndarray, "points 3"], shares: Float[np.ndarray, "points regions"], *, seed: int
-) -> Float[np.ndarray, "points 3"]:
-    """Skin, brows, lips and eyes of the synthetic world at carried points; `shares` are those of each region."""
-    model = load_default()
-    landmarks_mm = jnp.asarray(np.nan_to_num(default_landmarks()), jnp.float32)
-    colours = paint_face(
-        jax.random.key(seed), jnp.asarray(reference_mm), jnp.asarray(shares), landmarks_mm=landmarks_mm, model=model,
-        texture=0.5,
-    )  # fmt: skip
-    return np.asarray(colours)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
-from jaxface.imaging.filters import gaussian_blur
+from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import project
@@ -98,7 +98,7 @@ def run(
     vertices_mm = base_mm + displacement_mm[:, None] * base_normals
     places, seen = _seen(base_mm, base_normals, vertices_mm, maps, pose_crop, camera_crop)
     filling = _model_colours(places, seen, maps, model, template)
-    colours = filling + seen[:, None] * (_sample(maps.albedo, places) - filling)
+    colours = filling + seen[:, None] * (sample(maps.albedo, places) - filling)
     return DetailMesh(base_mm, vertices_mm, displacement_mm, vertex_normals(vertices_mm, triangles), colours)
 
 
@@ -123,7 +123,7 @@ def bake(
     filling = _model_colours(places, seen, maps, model, template)
     on_vertices = jnp.concatenate([places, seen[:, None], detail.displacement_mm[:, None], filling], axis=1)
     texels = interpolate(raster, on_vertices, vertices)
-    photo = _sample(maps.albedo, texels[..., :2].reshape(-1, 2)).reshape(*covered.shape, 3)
+    photo = sample(maps.albedo, texels[..., :2].reshape(-1, 2)).reshape(*covered.shape, 3)
     normals = _tangent_normals(detail, base_normals, template)
     spread = _spread(jnp.concatenate([texels[..., 3:], normals], axis=-1), covered)
     albedo = _complete_texture(photo, texels[..., 2], spread[..., 1:4], template.mirrors)
@@ -146,7 +146,7 @@ def _displacement_mm(
     def approach(_, displacement_mm):
         moved_mm = base_mm + displacement_mm[:, None] * base_normals
         places = project(moved_mm, pose, camera=camera)[:, :2]
-        raw = _sample(change_mm[..., None], places)[:, 0] * along_ray
+        raw = sample(change_mm[..., None], places)[:, 0] * along_ray
         return fade * LARGEST_MM * jnp.tanh(raw / LARGEST_MM)
 
     return jax.lax.fori_loop(0, 4, approach, jnp.zeros_like(fade))
@@ -167,17 +167,19 @@ def _visible(image, along_ray, maps: FineMaps, pose: Pose) -> Float[Array, "fine
     # A rim in front makes the pixels beside it unsafe; the surface's own slope must not look like one.
     slope = jnp.sqrt(1.0 / jnp.clip(along_ray, FACING[0], 1.0) ** 2 - 1.0)
     own_rise_px = (RIM_PX + 1.0) * jnp.sqrt(2.0) * slope
-    behind_mm = (_sample(nearest_px[..., None], image[:, :2])[:, 0] - image[:, 2] - own_rise_px) * jnp.exp(
+    behind_mm = (sample(nearest_px[..., None], image[:, :2])[:, 0] - image[:, 2] - own_rise_px) * jnp.exp(
         -pose.log_scale
     )
     inside = (image[:, 0] >= 0) & (image[:, 0] <= width - 1) & (image[:, 1] >= 0) & (image[:, 1] <= height - 1)
-    return jnp.where(inside, smoothstep(along_ray, *FACING) * (1.0 - smoothstep(behind_mm, *BEHIND_MM)), 0.0)
+    return jnp.where(
+        inside, smoothstep(along_ray, between=FACING) * (1.0 - smoothstep(behind_mm, between=BEHIND_MM)), 0.0
+    )
 
 
 def _trusted(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
     """The confidence, softened so that it reaches 0 at its edge and not beyond."""
     soft = gaussian_blur(maps.confidence * maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
-    return smoothstep(_sample(soft[..., None], image[:, :2])[:, 0], *CONFIDENT)
+    return smoothstep(sample(soft[..., None], image[:, :2])[:, 0], between=CONFIDENT)
 
 
 def _shrink_flips(base_mm, normals, displacement_mm, triangles) -> Float[Array, "fine_vertices"]:
@@ -211,14 +213,14 @@ def _seen(base_mm, base_normals, vertices_mm, maps: FineMaps, pose: Pose, camera
     seen = _visible(image, _along_ray(base_normals, image, pose, camera), maps, pose)
     places = project(vertices_mm, pose, camera=camera)[:, :2]
     soft = gaussian_blur(maps.mask, sigma=0.5 * SOFT_EDGE * maps.mask.shape[0])
-    return places, seen * smoothstep(_sample(soft[..., None], places)[:, 0], *COLOURED)
+    return places, seen * smoothstep(sample(soft[..., None], places)[:, 0], between=COLOURED)
 
 
 def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template: DetailTemplate):
     """The model's texture, each channel brought to the level of what is seen of it."""
     colours = subdivide(model.albedo, subdivision=template.subdivision)
-    weight = (seen * _sample(maps.confidence[..., None], places)[:, 0] + 1e-6)[:, None]
-    photo = jnp.sum(weight * jnp.where(weight > 1e-5, _sample(maps.albedo, places), colours), axis=0)
+    weight = (seen * sample(maps.confidence[..., None], places)[:, 0] + 1e-6)[:, None]
+    photo = jnp.sum(weight * jnp.where(weight > 1e-5, sample(maps.albedo, places), colours), axis=0)
     return colours * (photo / jnp.maximum(jnp.sum(weight * colours, axis=0), 1e-9))[None, :]
 
 
@@ -283,13 +285,6 @@ def _double(values: Array, *, axis: int) -> Array:
     before, after = (jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in (0, 2))
     pairs = jnp.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis=axis + 1)
     return pairs.reshape(*values.shape[:axis], 2 * size, *values.shape[axis + 1 :])
-
-
-def _sample(image: Float[Array, "height width channels"], places: Float[Array, "points 2"]) -> Array:
-    """Bilinear values at (x, y); beyond the border its pixels are repeated."""
-    rows = [places[:, 1], places[:, 0]]
-    read = jax.vmap(lambda channel: jax.scipy.ndimage.map_coordinates(channel, rows, order=1, mode="nearest"))
-    return read(jnp.moveaxis(image, -1, 0)).T
 
 
 def _mirrors(model: MorphableModel) -> bool:

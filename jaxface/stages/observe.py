@@ -9,10 +9,11 @@ from jaxface.geometry.subdivision import Subdivision, subdivide
 from jaxface.numerics import smoothstep
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
-from jaxface.types import Camera, FineInputs, MorphableModel, Pose, Region
+from jaxface.types import Camera, FineInputs, MorphableModel, Parsing, Pose, Region
 
 # Cosines to the viewer between which the surface gains trust: grazing light and hair sit at the rim.
 _FACING = (0.15, 0.45)
+_OPEN = (0.05, 0.4)  # shares of openings, border and outside between which it loses it
 
 
 def _vertex_attributes(model: MorphableModel) -> Float[Array, "vertices 8"]:
@@ -35,11 +36,13 @@ def run(
     model: MorphableModel,
     surface: Subdivision,
     inside: Float[Array, "size size"],
+    parsing: Parsing | None = None,
 ) -> FineInputs:
     """Renders the medium mesh, subdivided to `surface`, into the crop (pose and camera are the crop's).
 
     `inside` is 0 where the crop reaches beyond the photo. Ears, scalp and neck count as not covered: hats, hair and
-    collars are seen there, which are not to be taken for skin.
+    collars are seen there, which are not to be taken for skin. `parsing` tells what the crop's pixels show; where it
+    names no region, as in eyes and open mouths, the mesh's own stay.
     """
     size = image.shape[0]
     vertices_px = project(subdivide(vertices_mm, subdivision=surface), pose, camera=camera)
@@ -48,14 +51,19 @@ def run(
     attributes = subdivide(_vertex_attributes(model), subdivision=surface)
     seen = interpolate(raster, jnp.concatenate([attributes, facing], axis=1), surface.triangles)
     covered = jnp.where((raster.triangle >= 0) & (seen[..., 4] < 0.5), 1.0, 0.0)
+    regions, visible = seen[..., :3], 1.0
+    if parsing is not None:
+        rest = 1.0 - jnp.sum(parsing.indicators, axis=-1, keepdims=True)
+        regions = covered[..., None] * (parsing.indicators + jnp.maximum(rest, 0.0) * regions)
+        visible = parsing.visible
     # Brow hair is texture, not relief.
-    trust = (1.0 - seen[..., 1]) * (1.0 - smoothstep(seen[..., 3], 0.05, 0.4))
-    prior = covered * inside * trust * smoothstep(seen[..., 8], *_FACING)
+    trust = visible * (1.0 - regions[..., 1]) * (1.0 - smoothstep(seen[..., 3], between=_OPEN))
+    prior = covered * inside * trust * smoothstep(seen[..., 8], between=_FACING)
     return FineInputs(
         image=image,
         height_px=raster.height_px,
         covered=covered,
         prior=prior,
-        indicators=seen[..., :3],
+        indicators=regions,
         albedo=jnp.where(covered[..., None] > 0, seen[..., 5:8], 0.5),
     )

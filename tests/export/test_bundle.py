@@ -12,6 +12,7 @@ FILES = {
     "mesh.obj",
     "mesh.mtl",
     "mesh.png",
+    "neutral.ply",
     "coarse.ply",
     "medium.ply",
     "fine.ply",

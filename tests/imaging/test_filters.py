@@ -72,3 +72,29 @@ def test_masked_blur_ignores_what_the_mask_hides(image):
         filters.masked_blur(image, mask, sigma=2.0), filters.masked_blur(spoiled, mask, sigma=2.0), atol=1e-4
     )
     np.testing.assert_allclose(filters.masked_blur(np.full_like(image, 0.3), mask, sigma=2.0)[:, 12:], 0.3, atol=1e-5)
+
+
+def test_samples_are_bilinear_and_repeat_the_border():
+    image = np.random.default_rng(3).uniform(size=(37, 29, 3)).astype(np.float32)
+    rng = np.random.default_rng(4)
+    places = np.concatenate([rng.uniform((-6, -6), (35, 43), (83, 2)), [[0, 0], [28, 36], [11, 30]]])
+    x, y = np.clip(places[:, 0], 0, 28), np.clip(places[:, 1], 0, 36)
+    left, top = np.minimum(np.floor(x).astype(int), 27), np.minimum(np.floor(y).astype(int), 35)
+    u, v = (x - left)[:, None], (y - top)[:, None]
+    upper = (1 - u) * image[top, left] + u * image[top, left + 1]
+    lower = (1 - u) * image[top + 1, left] + u * image[top + 1, left + 1]
+    expected = (1 - v) * upper + v * lower
+    places = places.astype(np.float32)
+    np.testing.assert_allclose(filters.sample(image, places), expected, atol=2e-5)
+    np.testing.assert_allclose(jax.jit(filters.sample)(image, places), expected, atol=2e-5)
+    batch = jax.vmap(filters.sample)(np.stack([image, 2 * image]), np.stack([places, places]))
+    np.testing.assert_allclose(batch, np.stack([expected, 2 * expected]), atol=4e-5)
+
+
+def test_samples_move_with_their_places():
+    """On a ramp the derivative is the slope; beyond the border nothing changes."""
+    y, x = np.mgrid[:37, :29].astype(np.float32)
+    ramp = np.stack([0.5 * x - 0.25 * y], axis=-1)
+    places = np.array([[5.3, 7.8], [20.1, 30.6], [-9.0, 50.0]], np.float32)
+    slopes = jax.grad(lambda p: jnp.sum(filters.sample(ramp, p)))(places)
+    np.testing.assert_allclose(slopes, [[0.5, -0.25], [0.5, -0.25], [0.0, 0.0]], atol=1e-5)

@@ -44,7 +44,7 @@ def calls(monkeypatch):
         bases = {"identity_mm": model.identity_basis_mm, "expression_mm": model.expression_basis_mm, "colours": None}
         return SourceModel(**{key: getattr(model, key) for key in fields}, **bases, note="Mesh only.")
 
-    def convert(source, *, name, licence):
+    def convert(source, *, name, licence, detect):
         made.converted.append((source.note, name, licence))
         if isinstance(made.result, Exception):
             raise made.result
@@ -54,6 +54,7 @@ def calls(monkeypatch):
         "readers.ict": {"read": read},
         "readers.flame": {"read": read},
         "convert": {"convert": convert},
+        "embedding": {"reprojection_errors": lambda model, *, detect: np.array([1.0, 3.0, np.nan])},
     }.items():
         monkeypatch.setitem(sys.modules, f"jaxface.models.{name}", types.SimpleNamespace(**content))
     return made
@@ -84,7 +85,7 @@ def test_every_reader_is_there_and_takes_the_parts():
 
 def test_the_converter_takes_what_it_is_given():
     parameters = inspect.signature(importlib.import_module("jaxface.models.convert").convert).parameters
-    assert {"source", "name", "licence"} <= parameters.keys()
+    assert {"source", "name", "licence", "detect"} <= parameters.keys()
 
 
 def test_a_model_is_read_converted_and_kept(calls, tmp_path, home):
@@ -92,7 +93,8 @@ def test_a_model_is_read_converted_and_kept(calls, tmp_path, home):
     assert calls.read == [(tmp_path, {})] and calls.converted == [("Mesh only.", "ict", "MIT")]
     assert report.path == home / "models" / "ict.npz" and 0.0 < report.seconds < 60.0
     assert store.resolve("ict").licence == tiny_model.make_model().licence
-    note, sizes, where = report.sentences
+    note, sizes, near, where = report.sentences
+    assert near.startswith("50% of these landmarks lie within 2 px")
     assert note == "Mesh only." and str(report.path) in where
     assert sizes == ("9 vertices, 4 triangles, 4 identity and 4 expression components, 475 of 478 landmarks embedded.")
     facts = store.read_facts(report.path)
@@ -107,7 +109,7 @@ def test_the_part_reaches_the_reader(calls, tmp_path):
 def test_closed_licences_and_joints_are_told(calls, tmp_path):
     calls.result = tiny_model.make_model(name="flame", joints=True)
     report = install.install("flame", source=str(tmp_path))
-    assert "see its licence file" in report.sentences[2] and "2 joints" in report.sentences[1]
+    assert "see its licence file" in report.sentences[3] and "2 joints" in report.sentences[1]
 
 
 @pytest.mark.parametrize("error", [FaceError("No face found."), ZeroDivisionError()])

@@ -12,7 +12,7 @@ from dome import dome_model
 from jaxface.geometry.subdivision import loop_subdivision, subdivide
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import observe
-from jaxface.types import FineInputs, Pose
+from jaxface.types import FineInputs, Parsing, Pose
 
 SIZE = 61
 MODEL = dome_model()
@@ -23,10 +23,10 @@ INSIDE = jnp.ones((SIZE, SIZE))
 
 
 @jax.jit
-def run(pose=POSE, inside=INSIDE, vertices_mm=MODEL.mean_mm) -> FineInputs:
+def run(pose=POSE, inside=INSIDE, vertices_mm=MODEL.mean_mm, parsing=None) -> FineInputs:
     image = jnp.broadcast_to(jnp.linspace(0.0, 1.0, SIZE)[:, None, None], (SIZE, SIZE, 3))
     return observe.run(
-        image, vertices_mm, pose, camera=orthographic(), model=MODEL, surface=SURFACE, inside=inside
+        image, vertices_mm, pose, camera=orthographic(), model=MODEL, surface=SURFACE, inside=inside, parsing=parsing
     )  # fmt: skip
 
 
@@ -111,3 +111,32 @@ def test_a_batch_of_frames_is_each_frame(inputs):
         same = np.array(together.covered[index] == alone.covered)
         assert same.mean() > 0.998
         np.testing.assert_allclose(together.height_px[index][same], alone.height_px[same], atol=0.05)
+
+
+def parsed(indicators=(0.0, 0.0, 0.0), visible=1.0) -> Parsing:
+    return Parsing(jnp.broadcast_to(jnp.array(indicators), (SIZE, SIZE, 3)), jnp.full((SIZE, SIZE), visible))
+
+
+def test_a_parsing_that_names_nothing_changes_nothing(inputs):
+    for map_, expected in zip(run(parsing=parsed()), inputs, strict=True):
+        np.testing.assert_allclose(map_, expected, atol=1e-6)
+
+
+def test_parsed_regions_replace_the_meshs_own(inputs):
+    covered = np.array(inputs.covered) > 0
+    found = run(parsing=parsed((0.0, 0.0, 1.0)))
+    np.testing.assert_allclose(np.array(found.indicators)[covered], [[0.0, 0.0, 1.0]] * covered.sum(), atol=1e-6)
+    assert (np.array(found.indicators)[~covered] == 0).all()
+    half = run(parsing=parsed((0.5, 0.0, 0.0)))
+    expected = 0.5 * np.array(inputs.indicators) + np.array([[[0.5, 0.0, 0.0]]])
+    np.testing.assert_allclose(np.array(half.indicators)[covered], expected[covered], atol=1e-6)
+    assert np.max(np.sum(half.indicators, axis=-1)) <= 1.0 + 1e-6
+    np.testing.assert_array_equal(half.height_px, inputs.height_px)
+
+
+def test_parsed_brows_and_what_hides_the_face_are_not_trusted(inputs):
+    brow = np.array(inputs.indicators)[..., 1] > 0.9
+    bare = run(parsing=parsed((1.0, 0.0, 0.0)))  # no brow where the mesh has one
+    assert np.max(inputs.prior[brow]) < 0.1 and np.max(bare.prior[brow]) > 0.9
+    assert np.max(run(parsing=parsed((0.0, 1.0, 0.0))).prior) < 1e-6
+    np.testing.assert_allclose(run(parsing=parsed(visible=0.25)).prior, 0.25 * inputs.prior, atol=1e-6)

@@ -6,9 +6,14 @@ import shutil
 import numpy as np
 import pytest
 from models import tiny_models
+from scipy.spatial import cKDTree
 
+from jaxface.detection.mediapipe_mesh import detect_faces
+from jaxface.models.convert import convert
+from jaxface.models.embedding import reprojection_errors
 from jaxface.models.readers import ict
-from jaxface.types import FaceError
+from jaxface.morphable.linear import landmark_positions
+from jaxface.types import IBUG_68, FaceError, Region
 
 
 @pytest.fixture
@@ -254,3 +259,46 @@ def test_jaw_left_moves_to_the_subjects_left_and_open_moves_down(real):
     chin = model.ibug_vertices[8]
     moves = dict(zip(model.expression_names, model.expression_mm[:, chin], strict=True))
     assert moves["jawLeft"][0] > 1.0 and moves["jawRight"][0] < -1.0 and moves["jawOpen"][1] < -10.0
+
+
+@pytest.fixture(scope="module")
+def converted(real):
+    pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
+    return convert(real["face"], name="ict", licence="MIT")
+
+
+@pytest.mark.slow
+def test_the_converted_model_is_a_face_in_our_frame(converted):
+    mean_mm = np.asarray(converted.mean_mm, np.float64)
+    landmarks_mm = np.asarray(landmark_positions(converted.mean_mm, model=converted))
+    across = landmarks_mm[263] - landmarks_mm[33]
+    assert 85.0 < np.linalg.norm(across) < 95.0 and across[0] > 0.99 * np.linalg.norm(across)
+    a, b, c = np.moveaxis(mean_mm[np.asarray(converted.triangles)], 1, 0)
+    normals = np.cross(b - a, c - a)
+    on_landmarks = normals[np.asarray(converted.landmark_triangles)[:468]]
+    # Around the nostrils and inside the lips some do not look to the front.
+    assert np.mean(on_landmarks[:, 2] > 0.0) > 0.9 and normals.sum(axis=0)[2] > 0.0
+    assert np.all(np.asarray(converted.landmark_barycentrics)[:468].sum(axis=1) > 0.99)
+
+
+@pytest.mark.slow
+def test_the_converted_models_landmarks_are_where_its_authors_have_them(converted, real):
+    landmarks_mm = np.asarray(landmark_positions(converted.mean_mm, model=converted))
+    theirs_mm = real["face"].mean_mm[real["face"].ibug_vertices]
+    misses_mm = np.linalg.norm(landmarks_mm[list(IBUG_68)] - theirs_mm, axis=1)[27:]  # neither outline nor brows
+    assert np.median(misses_mm) < 3.0
+
+
+@pytest.mark.slow
+def test_the_converted_models_landmarks_are_where_they_are_detected(converted):
+    errors_px = reprojection_errors(converted, detect=detect_faces)
+    assert np.mean(errors_px[np.isfinite(errors_px)] < 2.0) >= 0.95
+
+
+@pytest.mark.slow
+def test_the_converted_model_is_labelled_alike_on_both_sides(converted):
+    mean_mm = np.asarray(converted.mean_mm)
+    distance, twin = cKDTree(mean_mm).query(mean_mm * [[-1.0, 1.0, 1.0]])
+    labels = np.asarray(converted.vertex_regions)
+    assert np.mean((labels == labels[twin])[distance < 0.1]) > 0.97
+    assert set(np.unique(labels)) == set(Region)

@@ -1,0 +1,168 @@
+"""How far a morphable model is from landmarks, as residuals: the coarse fit's stand-in for 3DDFA, Sec. 3.2.
+
+Residuals are millimetres on the face: pixels over the scale of the initial pose, which stays frozen so that a
+shrinking face cannot lower the cost. Weights then mean the same at any resolution.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxface.geometry.normals import vertex_normals
+from jaxface.morphable.linear import face_shape, landmark_positions, tangent
+from jaxface.morphable.pose import rotation_matrix
+from jaxface.numerics import matmul, normalise
+from jaxface.rendering.camera import project
+from jaxface.types import Camera, Landmarks, MorphableModel, Pose, Region
+
+BORDER = 0.3  # confidence of outline points, which slide
+_OUTLINE_REACH_MM = 4.0  # how far along the outline a border point looks for the surface's extreme
+_LONGEST_BORDER = 64  # landmarks; MediaPipe's face oval has 36
+
+
+class FaceUnknowns(NamedTuple):
+    """What a coarse fit solves for."""
+
+    pose: Pose
+    identity: Float[Array, "identity"]
+    expression: Float[Array, "expression"]
+
+
+class Targets(NamedTuple):
+    """Landmarks that the model has, and the scale that turns their pixels into millimetres."""
+
+    points_px: Float[Array, "landmarks 2"]
+    confidence: Float[Array, "landmarks"]
+    px_per_mm: Float[Array, ""]
+
+
+class Handles(NamedTuple):
+    """Where the landmarks sit on the model near some coefficients, in the object frame, and how they count.
+
+    `outline_normals` is the image direction along which a sliding landmark counts, zero for the others.
+    """
+
+    mean_mm: Float[Array, "landmarks 3"]
+    basis_mm: Float[Array, "coefficients landmarks 3"]
+    outline_normals: Float[Array, "landmarks 2"]
+    confidence: Float[Array, "landmarks"]
+
+
+class _Ring(NamedTuple):
+    """The border's landmarks in their order around the face (the first `count` entries)."""
+
+    border: Int[Array, "border"]
+    count: Int[Array, ""]
+
+
+def make_targets(landmarks: Landmarks, *, model: MorphableModel, px_per_mm: Float[Array, ""] | float) -> Targets:
+    """Absent landmarks may hold anything, even NaN."""
+    confidence = landmarks.confidence * jnp.sum(model.landmark_barycentrics, axis=1)
+    points_px = jnp.where(confidence[:, None] > 0.0, landmarks.points_px, 0.0)
+    return Targets(points_px, confidence, jnp.asarray(px_per_mm, jnp.float32))
+
+
+def make_handles(
+    x: FaceUnknowns,
+    targets: Targets,
+    *,
+    model: MorphableModel,
+    camera: Camera,
+    border: Float[Array, ""] | float,
+    independent: Float[Array, ""] | float,
+) -> Handles:
+    """Landmark handles for the pose at hand: border points, of confidence `border`, move to the surface's outline.
+
+    Points on surfaces that turn away from the viewer, which detectors guess, count less. Errors of dense landmarks are
+    correlated: together they count as `independent` ones at most.
+    """
+    vertices_mm = face_shape(x.identity, x.expression, model=model)
+    toward = landmark_positions(vertex_normals(vertices_mm, model.triangles), model=model)
+    facing = matmul(normalise(toward), rotation_matrix(x.pose.rotation_vector)[2])
+    is_border = model.landmark_regions == Region.BORDER
+    confidence = targets.confidence * jnp.where(is_border, border, jnp.clip(facing + 0.1, 0.05, 1.0))
+    share = jnp.minimum(independent / jnp.maximum(jnp.sum(confidence), 1e-6), 1.0)
+    ring = _ring(model)
+    vertex, slides, normals = _outline(vertices_mm, x.pose, ring, model=model, camera=camera)
+    mean_mm, basis_mm = _at_landmarks(x, model)
+    outline_mm, outline_basis_mm = tangent(x.identity, x.expression, model=model, vertices=vertex)
+    sliding = jnp.where(slides, ring.border, mean_mm.shape[0])  # The others are dropped.
+    return Handles(
+        mean_mm=mean_mm.at[sliding].set(outline_mm, mode="drop"),
+        basis_mm=basis_mm.at[:, sliding].set(outline_basis_mm, mode="drop"),
+        outline_normals=jnp.zeros_like(targets.points_px).at[ring.border].set(normals),
+        confidence=share * confidence,
+    )
+
+
+def landmark_offsets_mm(
+    x: FaceUnknowns, handles: Handles, targets: Targets, camera: Camera
+) -> Float[Array, "landmarks 2"]:
+    """Model minus landmark; of sliding points only the part across the outline."""
+    coefficients = jnp.concatenate([x.identity, x.expression])
+    moved_mm = jnp.tensordot(coefficients, handles.basis_mm, axes=1, precision="highest")
+    points = project(handles.mean_mm + moved_mm, x.pose, camera=camera)
+    offsets = (points[:, :2] - targets.points_px) / targets.px_per_mm
+    normals = handles.outline_normals
+    slides = jnp.any(normals != 0.0, axis=1)
+    across = jnp.sum(offsets * normals, axis=1)[:, None] * normals
+    return jnp.where(slides[:, None], across, offsets)
+
+
+def landmark_residuals(
+    x: FaceUnknowns,
+    handles: Handles,
+    targets: Targets,
+    camera: Camera,
+    *,
+    landmark_mm: Float[Array, ""] | float,
+    outlier_mm: Float[Array, ""] | float,
+) -> Float[Array, "residuals"]:
+    """Softened so that half their square is the Geman-McClure cost; `landmark_mm` is one landmark's usual error."""
+    offsets = landmark_offsets_mm(x, handles, targets, camera)
+    softened = offsets / jnp.sqrt(1.0 + jnp.sum(offsets**2, axis=1) / outlier_mm**2)[:, None]
+    # Absent points have confidence 0, where the root has no gradient.
+    return (jnp.sqrt(jnp.maximum(handles.confidence, 1e-12))[:, None] / landmark_mm * softened).ravel()
+
+
+def _at_landmarks(x: FaceUnknowns, model: MorphableModel) -> tuple[Array, Array]:
+    corners = model.triangles[model.landmark_triangles]
+    mean_mm, basis_mm = tangent(x.identity, x.expression, model=model, vertices=corners.ravel())
+    weights = model.landmark_barycentrics[..., None]
+    return (
+        jnp.sum(weights * mean_mm.reshape(*corners.shape, 3), axis=1),
+        jnp.sum(weights[None] * basis_mm.reshape(-1, *corners.shape, 3), axis=2),
+    )
+
+
+def _ring(model: MorphableModel) -> _Ring:
+    mean_mm = landmark_positions(model.mean_mm, model=model)
+    exists = jnp.sum(model.landmark_barycentrics, axis=1) > 0.0
+    border = (model.landmark_regions == Region.BORDER) & exists
+    count = jnp.sum(border)
+    centred = mean_mm - jnp.sum(jnp.where(border[:, None], mean_mm, 0.0), axis=0)[None] / jnp.maximum(count, 1)
+    angles = jnp.where(border, jnp.arctan2(centred[:, 1], centred[:, 0]), jnp.inf)
+    return _Ring(jnp.argsort(angles)[:_LONGEST_BORDER], count)
+
+
+def _outline(
+    vertices_mm: Float[Array, "vertices 3"], pose: Pose, ring: _Ring, *, model: MorphableModel, camera: Camera
+) -> tuple[Int[Array, "border"], Bool[Array, "border"], Float[Array, "border 2"]]:
+    """For each border landmark: the vertex that lies farthest out in the image there, whether it lies farther out
+    than the landmark, and the outward normal of the border's polygon (zero beyond `count`)."""
+    vertices_px = project(vertices_mm, pose, camera=camera)[:, :2]
+    points_px = project(landmark_positions(vertices_mm, model=model), pose, camera=camera)[:, :2]
+    rank = jnp.arange(ring.border.shape[0])
+    ring_px, count = points_px[ring.border], jnp.maximum(ring.count, 1)
+    chords = ring_px[(rank + 1) % count] - ring_px[(rank - 1) % count]
+    # Counter-clockwise as one looks at the face, and y points down: outward is this way.
+    outward = normalise(jnp.stack([-chords[:, 1], chords[:, 0]], axis=1))
+    normals = jnp.where((rank < ring.count)[:, None], outward, 0.0)
+    tangents = jnp.stack([-normals[:, 1], normals[:, 0]], axis=1)
+    along = matmul(tangents, vertices_px.T) - jnp.sum(tangents * ring_px, axis=1)[:, None]
+    across = matmul(normals, vertices_px.T) - jnp.sum(normals * ring_px, axis=1)[:, None]
+    near = jnp.abs(along) < _OUTLINE_REACH_MM * jnp.exp(pose.log_scale)
+    is_face = (model.vertex_regions != Region.OUTSIDE)[None, :]
+    across = jnp.where(near & is_face, across, -jnp.inf)
+    return jnp.argmax(across, axis=1), jnp.max(across, axis=1) > 0.0, normals
