@@ -1,8 +1,8 @@
 """A photo in, a face out: every stage in order. The table of contents of jaxface.
 
-io -> detection -> (regress ->) coarse -> medium -> (parse ->) observe -> fine -> detail -> export. The stages are pure
-functions (`frame`); after each, `checks` compares its result with the stage before on what can be seen without truth;
-a stage that fails or makes things worse is left out, with its reason.
+io -> detection -> (regress ->) coarse -> (parse ->) coarse shading -> medium -> observe -> fine -> detail -> export.
+The stages are pure functions (`frame`); after each, `checks` compares its result with the stage before on what can be
+seen without truth; a stage that fails or makes things worse is left out, with its reason.
 """
 
 import time
@@ -59,7 +59,7 @@ def reconstruct(
       coarse: what finds the coarse face: "landmarks", or "3ddfa" for that network, if installed. In the model 3ddfa_v2
         its numbers are the coarse face; in any other its pose starts the fit to the landmarks.
       parsing: what tells skin, brows and lips: "landmarks" (the fitted mesh), or "bisenet" for that network, which
-        sees hair, glasses and hands too.
+        sees hair, glasses and hats too.
       landmarks: detected points, a file of them (`.npy`, `.pts`, `.json`), or None to run MediaPipe.
       face: which face, 0 being the largest; None takes the largest.
       preset: "default" or "paper", see `presets`.

@@ -17,6 +17,7 @@ from jaxface.types import Camera, MorphableModel, Pose, Region
 
 _PATCHES = 1500  # triangles that stand for the skin
 _FACING = (0.2, 0.5)  # cosine to the viewer between which a patch gains its weight
+_SIGMA = 1.2533  # standard deviation over mean absolute error, of normal errors
 
 
 class SkinPatches(NamedTuple):
@@ -34,11 +35,13 @@ class SkinView(NamedTuple):
 
 
 class SkinTarget(NamedTuple):
-    """What a photo says of the patches: its light, the brightness of the lit skin, and each patch's weight."""
+    """What a photo says of the patches: its light, the brightness of the lit skin, each patch's weight, and the usual
+    error that this light leaves, as a share of the brightness."""
 
     light: Float[Array, "9 3"]
     brightness: Float[Array, ""]
     weights: Float[Array, "patches"]
+    spread: Float[Array, ""]
 
 
 def skin_patches(model: MorphableModel) -> SkinPatches:
@@ -65,8 +68,10 @@ def light_skin(view: SkinView, colours: Float[Array, "patches 3"], *, area: Floa
     light = estimate_light(
         colours[:, None], jnp.ones_like(colours)[:, None], view.normals_image[:, None], confidence=weights[:, None]
     )
-    brightness = jnp.sum(weights * luminance(colours)) / jnp.maximum(jnp.sum(weights), 1e-6)
-    return SkinTarget(light, jnp.maximum(brightness, 1e-3), weights)
+    total = jnp.maximum(jnp.sum(weights), 1e-6)
+    brightness = jnp.maximum(jnp.sum(weights * luminance(colours)) / total, 1e-3)
+    errors = _errors(view, colours, light, brightness=brightness)
+    return SkinTarget(light, brightness, weights, _SIGMA * jnp.sum(weights * jnp.abs(errors)) / total)
 
 
 def skin_residuals(
@@ -81,10 +86,17 @@ def skin_residuals(
     """Brightness by Eqs. 4 and 5 minus the photo's, in usual errors, which are `spread` times the brightness.
 
     Geman-McClure beyond `outlier` usual errors: cast shadows, beards and glasses let go. Texture makes neighbours err
-    alike, so all patches together count as `independent` ones.
+    alike, so all patches together count as `independent` ones. A photo that even its best light explains worse than
+    `spread` counts less: shapes would be bent to make its shadows.
     """
-    errors = luminance(shading(view.normals_image, target.light)) - luminance(colours)
-    errors = errors / (spread * target.brightness)
+    errors = _errors(view, colours, target.light, brightness=target.brightness) / spread
     softened = errors / jnp.sqrt(1.0 + (errors / outlier) ** 2)
+    trust = jnp.minimum(spread / jnp.maximum(target.spread, 1e-6), 1.0) ** 2
     share = independent / jnp.maximum(jnp.sum(target.weights), 1e-6)
-    return jnp.sqrt(share * jnp.maximum(target.weights, 1e-12)) * softened
+    return trust * jnp.sqrt(share * jnp.maximum(target.weights, 1e-12)) * softened
+
+
+def _errors(
+    view: SkinView, colours: Float[Array, "patches 3"], light: Float[Array, "9 3"], *, brightness: Float[Array, ""]
+) -> Float[Array, "patches"]:
+    return (luminance(shading(view.normals_image, light)) - luminance(colours)) / brightness

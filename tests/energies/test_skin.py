@@ -30,7 +30,11 @@ def random_patches(number=37):
     corners_mm = (middles + rng.normal(0.0, 3.0, (number, 3, 3))).astype(np.float32)
     colours = rng.uniform(0.2, 0.9, (number, 3)).astype(np.float32)
     weights = np.maximum(rng.normal(0.6, 0.5, number), 0.0).astype(np.float32)
-    return corners_mm, colours, SkinTarget(jnp.asarray(LIGHT), jnp.float32(0.55), jnp.asarray(weights))
+    return (
+        corners_mm,
+        colours,
+        SkinTarget(jnp.asarray(LIGHT), jnp.float32(0.55), jnp.asarray(weights), jnp.float32(0.1)),
+    )
 
 
 def residuals(corners_mm, colours, target):
@@ -40,7 +44,8 @@ def residuals(corners_mm, colours, target):
 def slow_residuals(corners_mm, colours, target, *, spread, independent, outlier):
     """Eqs. 4 and 5 a patch at a time, float64; a patch without area has no normal."""
     turn = np.asarray(rotation_matrix(POSE.rotation_vector), np.float64)
-    light, brightness, weights = (np.asarray(part, np.float64) for part in target)
+    light, brightness, weights, left = (np.asarray(part, np.float64) for part in target)
+    trust = min(spread / left, 1.0) ** 2
     out = []
     for (a, b, c), colour, weight in zip(np.asarray(corners_mm, np.float64), colours, weights, strict=True):
         normal = turn @ np.cross(b - a, c - a)
@@ -48,7 +53,7 @@ def slow_residuals(corners_mm, colours, target, *, spread, independent, outlier)
         lit = sum(oracles.sh_basis(normal)[k] * light[k] for k in range(9))
         error = (GREY @ lit - GREY @ colour) / (spread * brightness)
         softened = error / np.sqrt(1.0 + (error / outlier) ** 2)  # half its square: Geman and McClure's cost
-        out.append(np.sqrt(independent * weight / weights.sum()) * softened)
+        out.append(trust * np.sqrt(independent * weight / weights.sum()) * softened)
     return np.array(out)
 
 
@@ -56,6 +61,7 @@ def test_residuals_match_the_loop_plain_jit_and_vmap():
     corners_mm, colours, target = random_patches()
     expected = slow_residuals(corners_mm, colours, target, **SETTINGS)
     assert np.ptp(expected) > 1.0
+    assert np.ptp(slow_residuals(corners_mm, colours, target._replace(spread=0.0001), **SETTINGS)) > np.ptp(expected)
     np.testing.assert_allclose(residuals(corners_mm, colours, target), expected, atol=2e-4)
     np.testing.assert_allclose(jax.jit(residuals)(corners_mm, colours, target), expected, atol=2e-4)
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[(corners_mm, colours, target)] * 2)
@@ -117,6 +123,7 @@ def test_exposure_does_not_change_the_residuals():
 
 def test_no_patch_pulls_harder_than_an_outlier_may():
     corners_mm, colours, target = random_patches()
+    target = target._replace(spread=jnp.float32(0.0))
     wild = residuals(corners_mm, colours + 1e4, target)
     limit = np.sqrt(SETTINGS["independent"] * target.weights / np.sum(target.weights)) * SETTINGS["outlier"]
     np.testing.assert_allclose(np.abs(wild), limit, rtol=1e-3, atol=1e-4)
@@ -176,6 +183,21 @@ def test_dark_patches_let_go():
     assert np.sqrt(np.mean(errors**2)) < 0.2 * np.sqrt(np.mean(plain[lit] ** 2))
     left = np.abs(skin_residuals(view, spoiled, found, **SETTINGS))
     assert np.median(left[lit & dark]) > 5.0 * np.median(left[lit & ~dark])
+
+
+def test_a_photo_that_no_light_explains_counts_less():
+    """Half of the sphere in black shadow: the light leaves more than `spread`, and all residuals shrink."""
+    view = sphere_view()
+    colours = shading(view.normals_image, jnp.asarray(LIGHT))
+    shadow = jnp.where(view.normals_image[:, :1] < 0.1, 0.2, 1.0)
+    clear, torn = (light_skin(view, seen, area=jnp.ones(901)) for seen in (colours, shadow * colours))
+    assert clear.spread < 0.01 and torn.spread > 0.12
+    errors = luminance(shading(view.normals_image, torn.light) - shadow * colours)
+    usual = np.sqrt(np.pi / 2) * np.sum(torn.weights * np.abs(errors)) / np.sum(torn.weights) / torn.brightness
+    np.testing.assert_allclose(torn.spread, usual, rtol=1e-3)
+    trusting = skin_residuals(view, shadow * colours, torn._replace(spread=clear.spread), **SETTINGS)
+    wary = skin_residuals(view, shadow * colours, torn, **SETTINGS)
+    np.testing.assert_allclose(wary, (SETTINGS["spread"] / torn.spread) ** 2 * trusting, rtol=1e-4, atol=1e-6)
 
 
 def test_black_photos_and_faces_that_look_away_stay_finite():
