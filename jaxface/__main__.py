@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from absl import flags, logging
 
-from jaxface import commands, model_commands
+from jaxface import commands, model_commands, track_commands
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _HELP_FLAGS = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
@@ -95,7 +95,7 @@ def _help(arguments: list[str], values: flags.FlagValues | None) -> int:
 
 def _overview() -> str:
     rows = [f"  {verb.usage}\n      {verb.summary}" for verb in VERBS.values()]
-    opening = "jaxface: a photo of a face in, a detailed and textured 3D mesh out."
+    opening = "jaxface: a photo or a video of a face in, a detailed and textured 3D mesh out."
     return "\n".join([opening, "", *rows, "", "`jaxface help VERB` lists a verb's flags."])
 
 
@@ -105,6 +105,12 @@ VERBS = {
         summary="Reconstructs the face in each photo into <output_dir>/<name of the photo>/.",
         define_flags=commands.define_reconstruct_flags,
         run=commands.reconstruct,
+    ),
+    "track": Verb(
+        usage="jaxface track VIDEO_OR_FOLDER... --output_dir=out",
+        summary="Follows one face through each video into <output_dir>/<name of the video>/: one person, animated.",
+        define_flags=track_commands.define_track_flags,
+        run=track_commands.track,
     ),
     "models": Verb(
         usage="jaxface models list | info NAME | install NAME [--from=PATH]",

@@ -98,27 +98,55 @@ def photometric_residual(maps: FineMaps, height_px: Array, image: Array) -> Arra
     return jnp.sqrt(jnp.sum(weight * (rendered - image) ** 2) / jnp.maximum(3.0 * jnp.sum(weight), 1e-6))
 
 
+@jax.jit
+def phase_figures(maps: FineMaps, after_px: Array, image: Array) -> dict[str, Array]:
+    """What is known of a refined height map without truth: pure, so that it can run beside the stage itself."""
+    kept = maps.confidence > 0.5
+    count = jnp.maximum(jnp.sum(kept), 1)
+    cosine = jnp.sum(depth_normals(maps.medium_height_px) * depth_normals(after_px), axis=-1)
+    turn = jnp.sum(jnp.where(kept, jnp.arccos(jnp.clip(cosine, -1.0, 1.0)), 0.0)) / count
+    move = jnp.sqrt(jnp.sum(jnp.where(kept, (after_px - maps.medium_height_px) ** 2, 0.0)) / count)
+    return {
+        "finite": maps.finite & jnp.all(jnp.isfinite(after_px)),
+        "skin_share": jnp.mean(kept.astype(jnp.float32)),
+        "residual_medium": photometric_residual(maps, maps.medium_height_px, image),
+        "residual": photometric_residual(maps, after_px, image),
+        "turn_degrees": jnp.degrees(turn),
+        "move_share": move / image.shape[0],
+    }
+
+
+# What must hold, on floats and on traced arrays alike, and what to say where it does not.
+_PHASE_LIMITS = (
+    (lambda f: f["finite"], "the optimisation did not stay finite"),
+    (
+        lambda f: f["skin_share"] >= 0.02,
+        "too little skin is seen to judge shading: the face is covered, dark or turned away",
+    ),
+    (lambda f: f["residual"] <= f["residual_medium"] * WORSE, "it explains the photo worse than the medium shape"),
+    (
+        lambda f: f["turn_degrees"] <= MAX_TURN_DEGREES,
+        "its normals left the medium shape by {turn_degrees:.0f} degrees on average",
+    ),
+    (lambda f: f["move_share"] <= MAX_FINE_MOVE, "it moved far from the medium shape"),
+)
+
+
+def phase_holds(figures: dict[str, Array]) -> Array:
+    """Whether a refined height map passes all limits."""
+    return jnp.all(jnp.stack([jnp.asarray(holds(figures)) for holds, _ in _PHASE_LIMITS]))
+
+
+def phase_reason(figures: dict[str, Array]) -> str:
+    """The first limit that a refined height map does not keep, as a sentence; empty if it keeps all."""
+    return next((say.format(**figures) for holds, say in _PHASE_LIMITS if not bool(holds(figures))), "")
+
+
 def check_phase(maps: FineMaps, after_px: np.ndarray, *, image: np.ndarray) -> Verdict:
     """Does a refined height map explain the photo better than the medium shape, and stay near it?
 
     Both phases are held against the medium shape: the second trades some of the image term for finer gradients.
     """
-    kept = np.asarray(maps.confidence) > 0.5
-    medium = np.asarray(maps.medium_height_px)
-    figures = {"skin_share": float(kept.mean())}
-    if not (bool(maps.finite) and np.isfinite(after_px).all()):
-        return figures, "the optimisation did not stay finite"
-    if kept.mean() < 0.02:
-        return figures, "too little skin is seen to judge shading: the face is covered, dark or turned away"
-    cosine = np.sum(np.asarray(depth_normals(medium)) * np.asarray(depth_normals(after_px)), axis=-1)
-    turn = float(np.degrees(np.mean(np.arccos(np.clip(cosine[kept], -1.0, 1.0)))))
-    move = float(np.sqrt(np.mean((after_px - medium)[kept] ** 2)) / image.shape[0])
-    residuals = [float(photometric_residual(maps, h, image)) for h in (medium, after_px)]
-    figures |= {"residual_medium": residuals[0], "residual": residuals[1], "turn_degrees": turn, "move_share": move}
-    if residuals[1] > residuals[0] * WORSE:
-        return figures, "it explains the photo worse than the medium shape"
-    if turn > MAX_TURN_DEGREES:
-        return figures, f"its normals left the medium shape by {turn:.0f} degrees on average"
-    if move > MAX_FINE_MOVE:
-        return figures, "it moved far from the medium shape"
-    return figures, ""
+    figures = {name: float(value) for name, value in phase_figures(maps, after_px, image).items()}
+    known = {name: value for name, value in figures.items() if name != "finite" and np.isfinite(value)}
+    return known, phase_reason(figures)

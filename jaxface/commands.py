@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 
 from absl import flags, logging
 from tqdm import tqdm
@@ -16,17 +17,8 @@ class UsageError(Exception):
 
 def define_reconstruct_flags(values: flags.FlagValues) -> None:
     """Adds the flags of `jaxface reconstruct`."""
+    define_common_flags(values, unit="photo")
     where = {"flag_values": values}
-    flags.DEFINE_string("output_dir", "out", "Folder for the results, one folder a photo; made if missing.", **where)
-    flags.DEFINE_enum(
-        "preset", "default", ["default", "paper"], "default: our measured settings; paper: the literal ones.", **where
-    )
-    flags.DEFINE_integer(
-        "size", 512, "Side of the square crop that is refined, in pixels.", lower_bound=128, upper_bound=2048, **where
-    )
-    flags.DEFINE_string(
-        "model", None, "Face model, see `jaxface models list`; without it the best openly licensed one there.", **where
-    )
     flags.DEFINE_enum(
         "coarse", "landmarks", ["landmarks", "3ddfa"], "What finds the coarse face: a fit, or that network.", **where
     )
@@ -41,9 +33,24 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "landmarks", None, "File with the landmarks of the one photo: .npy, iBUG .pts or Face++ .json.", **where
     )
+    flags.DEFINE_integer("seed", 0, "Seed of whatever is random.", **where)
+
+
+def define_common_flags(values: flags.FlagValues, *, unit: str) -> None:
+    """Adds the flags of every verb that reconstructs; each `unit` gets a folder of its own."""
+    where = {"flag_values": values}
+    flags.DEFINE_string("output_dir", "out", f"Folder for the results, one folder a {unit}; made if missing.", **where)
+    flags.DEFINE_enum(
+        "preset", "default", ["default", "paper"], "default: our measured settings; paper: the literal ones.", **where
+    )
+    flags.DEFINE_integer(
+        "size", 512, "Side of the square crop that is refined, in pixels.", lower_bound=128, upper_bound=2048, **where
+    )
+    flags.DEFINE_string(
+        "model", None, "Face model, see `jaxface models list`; without it the best openly licensed one there.", **where
+    )
     flags.DEFINE_string("landmarker_task", None, "face_landmarker.task, which MediaPipe from 0.10.30 needs.", **where)
     flags.DEFINE_float("focal_px", None, "Focal length in pixels; without it scaled orthographic.", **where)
-    flags.DEFINE_integer("seed", 0, "Seed of whatever is random.", **where)
     flags.DEFINE_boolean("quiet", False, "Print errors only.", **where)
     flags.DEFINE_integer("verbosity", -1, "absl's log level; 1 shows where an unexpected error came from.", **where)
 
@@ -51,23 +58,21 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
 def reconstruct(arguments: list[str], values: flags.FlagValues) -> int:
     """Reconstructs every photo named; returns 0, or 1 if any failed. Raises UsageError before any work."""
     logging.set_verbosity(values.verbosity)
-    _check_request(arguments, values)
-    output_dir = _writable_folder(values.output_dir)
-    chosen = _choose(values)
+    if not arguments:
+        raise UsageError("name at least one photo or folder of photos.")
+    check_flags(values, files=("landmarks", "landmarker_task"))
+    output_dir = writable_folder(values.output_dir)
+    chosen = choose_tools(model=values.model, coarse=values.coarse, parsing=values.parsing)
     photos, num_bad = _gather(arguments)
     if values.landmarks and len(photos) > 1:
         raise UsageError("--landmarks describes one photo; name one photo only.")
     if not values.quiet:
         print(chosen)
-    num_failed = num_bad
-    if photos:
-        _keep_compiled_code()
+    plan = zip(photos, result_folders([photo.stem for photo in photos], output_dir), strict=True)
     quiet = values.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(photos), disable=quiet, unit="photo", dynamic_ncols=True) as bar:
-        for photo, folder in _plan(photos, output_dir):
-            num_failed += not _attempt(photo, folder, values, bar)
-            bar.update()
-    return 1 if num_failed else 0
+    with tqdm(plan, total=len(photos), disable=quiet, unit="photo", dynamic_ncols=True) as bar:
+        num_failed = attempt_all(bar, lambda photo, folder: _reconstruct_one(photo, folder, values, bar))
+    return 1 if num_bad + num_failed else 0
 
 
 def one_line(error: BaseException) -> str:
@@ -77,10 +82,9 @@ def one_line(error: BaseException) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _check_request(arguments: list[str], values: flags.FlagValues) -> None:
-    if not arguments:
-        raise UsageError("name at least one photo or folder of photos.")
-    for flag in ("landmarks", "landmarker_task"):
+def check_flags(values: flags.FlagValues, *, files: tuple[str, ...]) -> None:
+    """Raises UsageError unless the flags named in `files` name files, if anything, and `focal_px` can be one."""
+    for flag in files:
         path = getattr(values, flag)
         if path is not None and not pathlib.Path(path).is_file():
             raise UsageError(f"--{flag}: there is no file {path}.")
@@ -88,23 +92,27 @@ def _check_request(arguments: list[str], values: flags.FlagValues) -> None:
         raise UsageError("--focal_px must be positive.")
 
 
-def _choose(values: flags.FlagValues) -> str:
-    """The face model and the networks asked for, with their licences, once they are known to be usable."""
+def choose_tools(*, model: str | None, coarse: str = "landmarks", parsing: str = "landmarks") -> str:
+    """The face model and the networks asked for, with their licences, as a line to print.
+
+    Raises UsageError if one of them cannot be used.
+    """
     from jaxface.models import catalogue, tools
     from jaxface.types import FaceError
 
     try:
-        used = tools.choose(model=values.model, coarse=values.coarse, parsing=values.parsing)
+        used = tools.choose(model=model, coarse=coarse, parsing=parsing)
     except FaceError as error:
         raise UsageError(str(error)) from None
     licences = {used.model.name: used.model.licence}
-    networks = [name for name in (values.coarse, values.parsing) if name != "landmarks"]
+    networks = [name for name in (coarse, parsing) if name != "landmarks"]
     licences |= {name: catalogue.find(name).licence for name in networks}
-    model, *others = (f"{name} ({licence.partition(' (')[0]})" for name, licence in licences.items())
-    return f"Face model: {model}" + (f"; networks: {', '.join(others)}" if others else "")
+    first, *others = (f"{name} ({licence.partition(' (')[0]})" for name, licence in licences.items())
+    return f"Face model: {first}" + (f"; networks: {', '.join(others)}" if others else "")
 
 
-def _writable_folder(name: str) -> pathlib.Path:
+def writable_folder(name: str) -> pathlib.Path:
+    """The folder of that name, made if missing. Raises UsageError where nothing can be written."""
     folder = pathlib.Path(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,36 +135,47 @@ def _gather(arguments: list[str]) -> tuple[list[pathlib.Path], int]:
             for photo in images.find_images(argument):
                 photos.setdefault(photo.resolve(), photo)
         except (FaceError, OSError) as error:
-            _complain(argument, one_line(error))
+            complain(argument, one_line(error))
             num_bad += 1
     return list(photos.values()), num_bad
 
 
-def _plan(photos: list[pathlib.Path], output_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """(photo, result folder): named after the photo, with -2, -3 ... where several share a name in any case."""
+def result_folders(names: list[str], output_dir: pathlib.Path) -> list[pathlib.Path]:
+    """A folder for each name, with -2, -3 ... where several share one in any case."""
     taken: set[str] = set()
-    plan = []
-    for photo in photos:
-        stem = name = photo.stem
-        copy = 2
+    folders = []
+    for stem in names:
+        name, copy = stem, 2
         while name.casefold() in taken:
             name, copy = f"{stem}-{copy}", copy + 1
         taken.add(name.casefold())
-        plan.append((photo, output_dir / name))
-    return plan
+        folders.append(output_dir / name)
+    return folders
 
 
-def _attempt(photo: pathlib.Path, folder: pathlib.Path, values: flags.FlagValues, bar: tqdm) -> bool:
-    """One photo; whatever goes wrong is told in one line, and the rest goes on."""
+def attempt_all(plan: Iterable[tuple], work: Callable[..., None]) -> int:
+    """Does `work(source, folder)` for each pair of `plan`, and returns how many failed.
+
+    Whatever goes wrong with one is told in one line, and the rest goes on.
+    """
+    num_failed = 0
+    for place, (source, folder) in enumerate(plan):
+        if place == 0:
+            _keep_compiled_code()
+        num_failed += not _attempt(source, folder, work)
+    return num_failed
+
+
+def _attempt(source: str | os.PathLike, folder: pathlib.Path, work: Callable[..., None]) -> bool:
     from jaxface.types import FaceError
 
     try:
-        _reconstruct_one(photo, folder, values, bar)
+        work(source, folder)
         return True
     except (FaceError, OSError) as error:
-        _complain(photo, one_line(error))
-    except Exception as error:  # a defect of ours, or of a library: the other photos may still do
-        _complain(photo, f"{type(error).__name__}: {one_line(error)} (--verbosity=1 shows where.)")
+        complain(source, one_line(error))
+    except Exception as error:  # a defect of ours, or of a library: the other sources may still do
+        complain(source, f"{type(error).__name__}: {one_line(error)} (--verbosity=1 shows where.)")
         logging.debug("Where it happened:", exc_info=True)
     return False
 
@@ -186,11 +205,12 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.Fl
         return
     for stage in rec.stages:
         if stage.reason:
-            _complain(photo, f"stage {stage.name} {stage.status}: {stage.reason}")
+            complain(photo, f"stage {stage.name} {stage.status}: {stage.reason}")
     tqdm.write(f"{photo} -> {folder} ({time.perf_counter() - start:.1f} s)", file=sys.stdout)
 
 
-def _complain(name: str | os.PathLike, sentence: str) -> None:
+def complain(name: str | os.PathLike, sentence: str) -> None:
+    """One line on stderr about one source, past any progress bar."""
     sentence = sentence.removeprefix(f"{name}: ")
     tqdm.write(f"jaxface: {name}: {sentence}", file=sys.stderr)
 

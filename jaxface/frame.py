@@ -141,6 +141,13 @@ def _extent(vertices_mm: Array, pose: Pose, camera: Camera, model: MorphableMode
     return 0.5 * (low + high), jnp.max(high - low)
 
 
+def window_of(
+    vertices_mm: Float[Array, "vertices 3"], pose: Pose, camera: Camera, model: MorphableModel, *, size: int
+) -> Crop:
+    """The square crop that holds a face mesh as it appears."""
+    return square_crop(*_extent(vertices_mm, pose, camera, model), size=size)
+
+
 def square_crop(centre_px: Float[Array, "2"], side_px: Float[Array, ""], *, size: int) -> Crop:
     """A window of MARGIN times the face around its middle, to be resampled to `size` pixels."""
     side = MARGIN * side_px

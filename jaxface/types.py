@@ -210,13 +210,19 @@ class FineMaps(NamedTuple):
 
 
 class DetailMesh(NamedTuple):
-    """The medium mesh subdivided and displaced along its normals (object frame, millimetres)."""
+    """The medium mesh subdivided and displaced along its normals (object frame, millimetres).
+
+    `trust` in [0, 1] is visibility times confidence, by which the displacement is already faded; `facing` is the base
+    normals' component along the line of sight (scaled to z = 1), negative where turned away.
+    """
 
     base_mm: Float[Array, "fine_vertices 3"]
     vertices_mm: Float[Array, "fine_vertices 3"]
     displacement_mm: Float[Array, "fine_vertices"]
     normals: Float[Array, "fine_vertices 3"]
     colours: Float[Array, "fine_vertices 3"]
+    trust: Float[Array, "fine_vertices"]
+    facing: Float[Array, "fine_vertices"]
 
 
 class TextureMaps(NamedTuple):

@@ -11,7 +11,13 @@ CORE = {"types", "numerics"}
 LEAVES = ["imaging", "geometry", "morphable", "rendering"]  # each may use those to its left
 INNER = CORE | set(LEAVES) | {"energies"}
 OUTER = INNER | {"solvers", "presets", "synthetic", "stages", "io", "export", "networks", "detection"}
-PIPELINE = OUTER | {"models", "checks", "execution", "frame"}  # safety net, compiled programs, the stages on one frame
+PIPELINE = OUTER | {
+    "models",
+    "checks",
+    "execution",
+    "evaluation",
+    "frame",
+}  # safety net, compiled programs, the stages on one frame
 
 ALLOWED = {
     "types": set(),
@@ -32,12 +38,18 @@ ALLOWED = {
     "execution": CORE,
     "frame": OUTER,
     "pipeline": PIPELINE,
-    "commands": PIPELINE | {"pipeline"},
-    "__main__": PIPELINE | {"pipeline", "commands"},
+    "tracking": PIPELINE,
+    "commands": PIPELINE | {"pipeline", "tracking"},
+    "__main__": PIPELINE | {"pipeline", "tracking", "commands"},
     "__init__": PIPELINE | {"pipeline"},
 }
 # Modules beside the one that gave the ring its name, split off when it grew.
-ALIASES = {"synthetic_fields": "synthetic", "synthetic_paint": "synthetic", "model_commands": "commands"}
+ALIASES = {
+    "synthetic_fields": "synthetic",
+    "synthetic_paint": "synthetic",
+    "model_commands": "commands",
+    "track_commands": "commands",
+}
 SEALED = {"stages"}  # rings whose modules do not import each other
 
 

@@ -19,6 +19,8 @@ from jaxface.types import NUM_LANDMARKS, FaceError, Landmarks
 
 # A network sees square uint8 RGB pixels and returns (x, y, height) of every face in these pixels.
 Network = Callable[[np.ndarray], list[np.ndarray]]
+# What `open_detector` gives: all faces in an RGB image, largest first.
+Detector = Callable[[np.ndarray], list[Landmarks]]
 
 _MAX_FACES = 8
 _LOOK_SIZES = (0.85, 0.92, 1.0, 1.08, 1.15)
@@ -38,11 +40,29 @@ def detect_faces(
     `landmarker_task` is the path of a `face_landmarker.task` file: only MediaPipe 0.10.30 and later need it.
     MediaPipe gives no confidence: it is 1 inside the image and 0.1 beyond its border, where points are guesses.
     """
+    with open_detector(landmarker_task=landmarker_task) as detect:
+        return detect(image)
+
+
+@contextlib.contextmanager
+def open_detector(*, landmarker_task: str | os.PathLike | None = None) -> Iterator[Detector]:
+    """`detect_faces` for many images, its networks loaded once; no image changes what is found in the next."""
+    with contextlib.ExitStack() as stack:
+        with _quiet():
+            network = stack.enter_context(_open_network(landmarker_task))
+        silence = [_quiet]  # the networks chatter once more when they begin to work, and then no more
+
+        def detect(image):
+            with silence.pop()() if silence else _no_warnings():
+                return _detect(network, image)
+
+        yield detect
+
+
+def _detect(network: Network, image: np.ndarray) -> list[Landmarks]:
     pixels = image if image.dtype == np.uint8 else np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     picture = Image.fromarray(pixels)
-    with _quiet(), _open_network(landmarker_task) as network:
-        faces = _search(network, picture)
-    return [_landmarks(face, height=picture.height, width=picture.width) for face in faces]
+    return [_landmarks(face, height=picture.height, width=picture.width) for face in _search(network, picture)]
 
 
 def _search(network: Network, picture: Image.Image) -> list[np.ndarray]:
@@ -193,10 +213,16 @@ def _to_pixels(face, pixels: np.ndarray) -> Float[np.ndarray, "478 3"]:
 
 
 @contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+        yield
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps MediaPipe's and protobuf's chatter off the terminal; the C++ part writes straight to file 2."""
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+    with _no_warnings(), contextlib.ExitStack() as stack:
         try:
             terminal = os.dup(2)
         except OSError:  # No standard error: nothing to keep quiet.

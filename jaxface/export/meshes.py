@@ -5,8 +5,10 @@ the face), which are glTF's. Arrays are host arrays; colours RGB in [0, 1]; text
 `normal_map` holds unit normals in the tangent frame (x along u, y along v, z out) relative to `normals`.
 """
 
+import itertools
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import trimesh
@@ -30,6 +32,22 @@ def write_glb(
     normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
 ) -> None:
     """One glTF 2.0 file with everything inside: geometry in metres, UVs, a PBR material with its textures."""
+    with new_file(path) as fresh:
+        fresh.write_bytes(glb_bytes(mesh, normals=normals, albedo_texture=albedo_texture, normal_map=normal_map))
+
+
+def glb_bytes(
+    mesh: Mesh,
+    *,
+    normals: Float[np.ndarray, "vertices 3"],
+    albedo_texture: Float[np.ndarray, "rows columns 3"],
+    normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
+    extend: Callable[[dict, dict], None] | None = None,
+) -> bytes:
+    """What `write_glb` writes; its vertices are those of `split_seams`, in their order.
+
+    `extend(buffers, tree)` may add to trimesh's buffers (bytes by name, one view each) and to the glTF tree first.
+    """
     vertex, uv_vertex, triangles = split_seams(mesh)
     vertices, uvs, normals = mesh.vertices_mm[vertex] * METRES_PER_MM, mesh.uvs[uv_vertex], unit_rows(normals)[vertex]
     material = trimesh.visual.material.PBRMaterial(
@@ -48,9 +66,9 @@ def write_glb(
         visual=trimesh.visual.TextureVisuals(uv=uvs, material=material),
         process=False,
     )
-    scene = trimesh.Scene(geometry={"face": solid})
-    with new_file(path) as fresh:
-        fresh.write_bytes(scene.export(file_type="glb", include_normals=True, tree_postprocessor=_finish_tree))
+    return trimesh.Scene(geometry={"face": solid}).export(
+        file_type="glb", include_normals=True, buffer_postprocessor=extend, tree_postprocessor=_finish_tree
+    )
 
 
 def write_obj(
@@ -122,7 +140,8 @@ def _finish_tree(tree: dict) -> None:
     attributes = primitive["attributes"]
     if "_TANGENT" in attributes:
         attributes["TANGENT"] = attributes.pop("_TANGENT")
-    for accessor in attributes.values():
+    targets = primitive.get("targets", ())
+    for accessor in itertools.chain(attributes.values(), *(target.values() for target in targets)):
         tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = array_buffer
     tree["bufferViews"][tree["accessors"][primitive["indices"]]["bufferView"]]["target"] = element_array_buffer
 

@@ -15,8 +15,10 @@ import numpy as np
 import scipy.spatial
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxface.geometry.flips import shrink_flips
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.imaging.filling import complete, spread
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, smoothstep
@@ -32,8 +34,7 @@ RIM_PX = 2  # distance to such a surface's rim that is given up
 SOFT_EDGE = 0.015  # of the crop's side: blur of the confidence, so that detail ends softly inside of its edge
 CONFIDENT = (0.5, 0.85)  # of the blurred confidence, which is 0.5 on a straight edge
 COLOURED = (0.7, 0.98)  # likewise of the blurred mask, for colours: stays off the background
-LEAST_COSINE = 0.2  # between a triangle's normal before and after
-SHRINKING_ROUNDS = 64
+UNSURE = 0.2  # what a texel without confidence (eyes, brows, highlights, what is in front) counts beside a sure one
 
 
 class DetailTemplate(NamedTuple):
@@ -77,6 +78,23 @@ def prepare(model: MorphableModel, *, levels: int | None = None, texture_size: i
     )
 
 
+class Displaced(NamedTuple):
+    """A subdivided mesh with displacement along its normals (object frame, mm); `normals` are the displaced mesh's."""
+
+    base_mm: Float[Array, "fine_vertices 3"]
+    base_normals: Float[Array, "fine_vertices 3"]
+    vertices_mm: Float[Array, "fine_vertices 3"]
+    displacement_mm: Float[Array, "fine_vertices"]
+    normals: Float[Array, "fine_vertices 3"]
+
+
+def displace(
+    medium_mm: Float[Array, "vertices 3"], displacement_mm: Float[Array, "fine_vertices"], template: DetailTemplate
+) -> Displaced:
+    """Displacement (mm) on any medium mesh (object frame), shrunk where a triangle would turn over."""
+    return _lift(*_base(medium_mm, template), displacement_mm, template)
+
+
 def run(
     medium_mm: Float[Array, "vertices 3"],
     maps: FineMaps,
@@ -90,16 +108,16 @@ def run(
 
     Where the surface is hidden, turned away, masked or uncertain the mesh stays medium. No triangle turns over.
     """
-    triangles = template.subdivision.triangles
-    base_mm = subdivide(medium_mm, subdivision=template.subdivision)
-    base_normals = vertex_normals(base_mm, triangles)
-    wanted_mm = _displacement_mm(base_mm, base_normals, maps, pose_crop, camera_crop)
-    displacement_mm = _shrink_flips(base_mm, base_normals, wanted_mm, triangles)
-    vertices_mm = base_mm + displacement_mm[:, None] * base_normals
-    places, seen = _seen(base_mm, base_normals, vertices_mm, maps, pose_crop, camera_crop)
+    base_mm, base_normals = _base(medium_mm, template)
+    image = project(base_mm, pose_crop, camera=camera_crop)
+    facing = _along_ray(base_normals, image, pose_crop, camera_crop)
+    trust = _visible(image, facing, maps, pose_crop) * _trusted(image, maps)
+    wanted_mm = _displacement_mm(base_mm, base_normals, facing, trust, maps, pose_crop, camera_crop)
+    _, _, vertices_mm, displacement_mm, normals = _lift(base_mm, base_normals, wanted_mm, template)
+    places, seen = _seen(base_mm, facing, vertices_mm, maps, pose_crop, camera_crop)
     filling = _model_colours(places, seen, maps, model, template)
     colours = filling + seen[:, None] * (sample(maps.albedo, places) - filling)
-    return DetailMesh(base_mm, vertices_mm, displacement_mm, vertex_normals(vertices_mm, triangles), colours)
+    return DetailMesh(base_mm, vertices_mm, displacement_mm, normals, colours, trust, facing)
 
 
 def bake(
@@ -116,22 +134,69 @@ def bake(
     The texture is the albedo where the photo shows the surface, elsewhere its mirror image where that is seen and the
     model's colours where not, shifted to meet what is seen without a step. All maps run on past the UV border.
     """
-    vertices, raster = template.texture_vertices, template.raster
-    covered = jnp.where(raster.triangle >= 0, 1.0, 0.0)
-    base_normals = vertex_normals(detail.base_mm, template.subdivision.triangles)
-    places, seen = _seen(detail.base_mm, base_normals, detail.vertices_mm, maps, pose_crop, camera_crop)
+    places, seen = _seen(detail.base_mm, detail.facing, detail.vertices_mm, maps, pose_crop, camera_crop)
     filling = _model_colours(places, seen, maps, model, template)
-    on_vertices = jnp.concatenate([places, seen[:, None], detail.displacement_mm[:, None], filling], axis=1)
-    texels = interpolate(raster, on_vertices, vertices)
-    photo = sample(maps.albedo, texels[..., :2].reshape(-1, 2)).reshape(*covered.shape, 3)
-    normals = _tangent_normals(detail, base_normals, template)
-    spread = _spread(jnp.concatenate([texels[..., 3:], normals], axis=-1), covered)
-    albedo = _complete_texture(photo, texels[..., 2], spread[..., 1:4], template.mirrors)
-    return TextureMaps(jnp.clip(albedo, 0.0, None), spread[..., 0], normalise(spread[..., 4:]), covered)
+    photo, texels = _read_photo(places, jnp.concatenate([seen[:, None], filling], axis=1), maps, template)
+    covered = _covered(template)
+    albedo = _complete_texture(photo, texels[..., 0], spread(texels[..., 1:], covered), template.mirrors)
+    return TextureMaps(
+        jnp.clip(albedo, 0.0, None), displacement_map(detail, template), normal_map(detail, template), covered
+    )
+
+
+def seen_albedo(
+    detail: DetailMesh, maps: FineMaps, pose_crop: Pose, camera_crop: Camera, *, template: DetailTemplate
+) -> tuple[Float[Array, "rows columns 3"], Float[Array, "rows columns"]]:
+    """The albedo that the photo shows at each texel, and its weight in [0, 1]: visibility, times facing^4, less where
+    the confidence is low; 0 where the texel is hidden or on no triangle. Nothing is filled in."""
+    places, seen = _seen(detail.base_mm, detail.facing, detail.vertices_mm, maps, pose_crop, camera_crop)
+    sure = UNSURE + (1.0 - UNSURE) * sample(maps.confidence[..., None], places)[:, 0]
+    weight = seen * jnp.clip(detail.facing, 0.0, 1.0) ** 4 * sure
+    albedo, texels = _read_photo(places, weight[:, None], maps, template)
+    return albedo, texels[..., 0]
+
+
+def displacement_map(detail: DetailMesh | Displaced, template: DetailTemplate) -> Float[Array, "rows columns"]:
+    """The displacement (mm) over the UV square; it runs on past the UV border."""
+    texels = interpolate(template.raster, detail.displacement_mm[:, None], template.texture_vertices)
+    return spread(texels, _covered(template))[..., 0]
+
+
+def normal_map(detail: DetailMesh | Displaced, template: DetailTemplate) -> Float[Array, "rows columns 3"]:
+    """Unit normals of the displaced mesh in the base's tangent frame (x along u, y along v, z out) over the UV square;
+    they run on past the UV border."""
+    base_normals = vertex_normals(detail.base_mm, template.subdivision.triangles)
+    normals = _tangent_normals(detail.base_mm, base_normals, detail.normals, template)
+    return normalise(spread(normals, _covered(template)))
+
+
+def _covered(template: DetailTemplate) -> Float[Array, "rows columns"]:
+    return jnp.where(template.raster.triangle >= 0, 1.0, 0.0)
+
+
+def _read_photo(places, values, maps: FineMaps, template: DetailTemplate):
+    """The albedo where each texel appears in the crop, and vertex values on the texels."""
+    texels = interpolate(template.raster, jnp.concatenate([places, values], axis=1), template.texture_vertices)
+    photo = sample(maps.albedo, texels[..., :2].reshape(-1, 2)).reshape(*texels.shape[:2], 3)
+    return photo, texels[..., 2:]
+
+
+def _base(medium_mm, template: DetailTemplate):
+    """The subdivided mesh and its smooth normals."""
+    base_mm = subdivide(medium_mm, subdivision=template.subdivision)
+    return base_mm, vertex_normals(base_mm, template.subdivision.triangles)
+
+
+def _lift(base_mm, base_normals, wanted_mm, template: DetailTemplate) -> Displaced:
+    """The mesh with as much of the displacement as turns no triangle over."""
+    triangles = template.subdivision.triangles
+    displacement_mm = shrink_flips(base_mm, base_normals, wanted_mm, triangles)
+    vertices_mm = base_mm + displacement_mm[:, None] * base_normals
+    return Displaced(base_mm, base_normals, vertices_mm, displacement_mm, vertex_normals(vertices_mm, triangles))
 
 
 def _displacement_mm(
-    base_mm, base_normals, maps: FineMaps, pose: Pose, camera: Camera
+    base_mm, base_normals, along_ray, fade, maps: FineMaps, pose: Pose, camera: Camera
 ) -> Float[Array, "fine_vertices"]:
     """Displacement along the normals that lifts the surface to the refined height, faded and bounded.
 
@@ -139,9 +204,6 @@ def _displacement_mm(
     the displaced vertex appears, hence the few rounds.
     """
     change_mm = (maps.height_px - maps.medium_height_px) * jnp.exp(-pose.log_scale)
-    image = project(base_mm, pose, camera=camera)
-    along_ray = _along_ray(base_normals, image, pose, camera)
-    fade = _visible(image, along_ray, maps, pose) * _trusted(image, maps)
 
     def approach(_, displacement_mm):
         moved_mm = base_mm + displacement_mm[:, None] * base_normals
@@ -182,35 +244,9 @@ def _trusted(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
     return smoothstep(sample(soft[..., None], image[:, :2])[:, 0], between=CONFIDENT)
 
 
-def _shrink_flips(base_mm, normals, displacement_mm, triangles) -> Float[Array, "fine_vertices"]:
-    """Halves the displacement around triangles that would tilt too far, until none does."""
-    before = _face_normals(base_mm, triangles)
-    lengths = jnp.linalg.norm(before, axis=1)
-
-    def too_far(displacement_mm):
-        after = _face_normals(base_mm + displacement_mm[:, None] * normals, triangles)
-        return jnp.sum(before * after, axis=1) < LEAST_COSINE * lengths * jnp.linalg.norm(after, axis=1)
-
-    def shrink(state):
-        displacement_mm, bad, rounds = state
-        factor = jnp.repeat(jnp.where(bad, 0.5, 1.0), 3)
-        displacement_mm = displacement_mm * jnp.ones_like(displacement_mm).at[triangles.reshape(-1)].min(factor)
-        return displacement_mm, too_far(displacement_mm), rounds + 1
-
-    start = displacement_mm, too_far(displacement_mm), jnp.int32(0)
-    shrunk, bad, _ = jax.lax.while_loop(lambda s: jnp.any(s[1]) & (s[2] < SHRINKING_ROUNDS), shrink, start)
-    return jnp.where(jnp.any(bad), 0.0, shrunk)
-
-
-def _face_normals(vertices, triangles) -> Float[Array, "fine_faces 3"]:
-    corners = vertices[triangles]
-    return jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-
-
-def _seen(base_mm, base_normals, vertices_mm, maps: FineMaps, pose: Pose, camera: Camera):
+def _seen(base_mm, facing, vertices_mm, maps: FineMaps, pose: Pose, camera: Camera):
     """Where the fine vertices appear, and how far the photo shows their colour."""
-    image = project(base_mm, pose, camera=camera)
-    seen = _visible(image, _along_ray(base_normals, image, pose, camera), maps, pose)
+    seen = _visible(project(base_mm, pose, camera=camera), facing, maps, pose)
     places = project(vertices_mm, pose, camera=camera)[:, :2]
     soft = gaussian_blur(maps.mask, sigma=0.5 * SOFT_EDGE * maps.mask.shape[0])
     return places, seen * smoothstep(sample(soft[..., None], places)[:, 0], between=COLOURED)
@@ -227,16 +263,14 @@ def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template
 def _complete_texture(photo, seen, filling, mirrors) -> Float[Array, "height width 3"]:
     """Seen texels as they are; the rest from the mirrored side, else `filling`, shifted smoothly to meet the seen."""
     mirrored = jnp.where(mirrors, seen[:, ::-1], 0.0)[..., None]
-    filling = filling + mirrored * (photo[:, ::-1] - filling)
-    filling = filling + _pull_push(photo - filling, seen)
-    return photo * seen[..., None] + filling * (1.0 - seen[..., None])
+    return complete(photo, seen, filling + mirrored * (photo[:, ::-1] - filling))
 
 
-def _tangent_normals(detail: DetailMesh, base_normals, template: DetailTemplate) -> Float[Array, "height width 3"]:
+def _tangent_normals(base_mm, base_normals, normals, template: DetailTemplate) -> Float[Array, "height width 3"]:
     """Normals of the fine mesh in the base's tangent frame: x along u, y along v (up), z out."""
-    along_u, along_v = _uv_directions(detail.base_mm, template)
+    along_u, along_v = _uv_directions(base_mm, template)
     directions = interpolate(template.raster, jnp.concatenate([along_u, along_v], axis=1), template.texture_uvs)
-    both = jnp.concatenate([base_normals, detail.normals], axis=1)
+    both = jnp.concatenate([base_normals, normals], axis=1)
     both = interpolate(template.raster, both, template.texture_vertices)
     out, fine = normalise(both[..., :3], eps=1e-20), both[..., 3:]
     along_u, along_v = jnp.split(directions, 2, axis=-1)
@@ -256,35 +290,6 @@ def _uv_directions(base_mm, template: DetailTemplate):
     spread = jnp.repeat(jnp.concatenate([along_u, along_v], axis=1), 3, axis=0)
     summed = jnp.zeros((template.uvs.shape[0], 6)).at[template.texture_uvs.reshape(-1)].add(spread)
     return normalise(summed[:, :3], eps=1e-20), normalise(summed[:, 3:], eps=1e-20)
-
-
-def _spread(values: Float[Array, "height width channels"], covered: Float[Array, "height width"]) -> Array:
-    """Covered texels as they are; the others continue them, so that filtering at UV borders finds no edge."""
-    known = covered[..., None]
-    return values * known + _pull_push(values, covered) * (1.0 - known)
-
-
-def _pull_push(values: Float[Array, "height width channels"], weight: Float[Array, "height width"]) -> Array:
-    """Smooth field through the weighted values: averages in ever larger squares, used where finer ones are empty."""
-    height, width = weight.shape
-    if max(height, width) == 1:
-        return values
-    both = jnp.concatenate([values * weight[..., None], weight[..., None]], axis=-1)
-    padded = jnp.pad(both, ((0, height % 2), (0, width % 2), (0, 0)))
-    sums = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1).sum(axis=(1, 3))
-    coarse = sums[..., :-1] / jnp.maximum(sums[..., -1:], 1e-6)
-    coarse = _pull_push(coarse, jnp.minimum(sums[..., -1], 1.0))
-    smooth = _double(_double(coarse, axis=0), axis=1)[:height, :width]
-    return values * weight[..., None] + smooth * (1.0 - weight[..., None])
-
-
-def _double(values: Array, *, axis: int) -> Array:
-    """Twice as many samples along an axis, linear between the old ones (which lie at quarter points)."""
-    ends = [(1, 1) if k == axis else (0, 0) for k in range(values.ndim)]
-    padded, size = jnp.pad(values, ends, mode="edge"), values.shape[axis]
-    before, after = (jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in (0, 2))
-    pairs = jnp.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis=axis + 1)
-    return pairs.reshape(*values.shape[:axis], 2 * size, *values.shape[axis + 1 :])
 
 
 def _mirrors(model: MorphableModel) -> bool:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from dome import dome_model
 
+from jaxface.geometry.flips import LEAST_COSINE
 from jaxface.geometry.normals import depth_normals, vertex_normals
 from jaxface.geometry.subdivision import subdivide
+from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.stages import detail
@@ -134,7 +136,7 @@ def test_violent_changes_fold_nothing(size_px):
     noise = size_px * jax.random.normal(jax.random.key(0), (HEIGHT, WIDTH))
     mesh = run(maps_of(noise, pose_of(0.3)), pose_of(0.3))
     assert bool(jnp.all(jnp.isfinite(mesh.vertices_mm)))
-    assert cosines_to_base(mesh).min() >= 0.9 * detail.LEAST_COSINE
+    assert cosines_to_base(mesh).min() >= 0.9 * LEAST_COSINE
     assert np.abs(np.asarray(mesh.displacement_mm)).max() <= detail.LARGEST_MM
     assert np.asarray(mesh.displacement_mm).std() > 0.05
 
@@ -227,3 +229,69 @@ def test_faces_without_mirrored_uvs_are_told_apart():
     assert bool(TEMPLATE.mirrors)
     skewed = dataclasses.replace(MODEL, uvs=MODEL.uvs.at[:, 0].multiply(0.9))
     assert not bool(detail.prepare(skewed, levels=1, texture_size=16).mirrors)
+
+
+def test_the_same_displacement_on_the_same_shape_is_the_same_mesh(baked):
+    mesh, maps = baked
+    again = jax.jit(detail.displace)(MODEL.mean_mm, mesh.displacement_mm, TEMPLATE)
+    for name in ("base_mm", "vertices_mm", "displacement_mm", "normals"):
+        np.testing.assert_allclose(getattr(again, name), getattr(mesh, name), atol=1e-5)
+    np.testing.assert_allclose(detail.normal_map(again, TEMPLATE), maps.normals_tangent, atol=1e-4)
+
+
+def test_displacement_on_another_shape_goes_along_its_normals_without_folds():
+    wider_mm = MODEL.mean_mm * jnp.array([[1.2, 1.0, 0.8]])
+    wild_mm = 40.0 * jax.random.normal(jax.random.key(1), TEMPLATE.subdivision.indices.shape[:1])
+    shape = jax.jit(detail.displace)(wider_mm, wild_mm, TEMPLATE)
+    np.testing.assert_allclose(
+        shape.vertices_mm, shape.base_mm + shape.displacement_mm[:, None] * shape.base_normals, atol=1e-5
+    )
+    assert cosines_to_base(shape).min() >= 0.9 * LEAST_COSINE and float(jnp.std(shape.displacement_mm)) > 0.05
+
+
+@pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
+def test_facing_is_the_cosine_to_the_viewer(camera):
+    pose = pose_of(0.4)
+    mesh = run(maps_of(jnp.zeros((HEIGHT, WIDTH)), pose, camera), pose, camera)
+    turned = np.asarray(vertex_normals(mesh.base_mm, TRIANGLES), np.float64) @ matrix(pose).T
+    image = np.asarray(project(mesh.base_mm, pose, camera=camera))
+    offset = (image[:, :2] - np.asarray(camera.principal_point_px)) * float(camera.inverse_focal)
+    rays = np.stack([-offset[:, 0], offset[:, 1], np.ones(len(offset))], axis=1)
+    np.testing.assert_allclose(mesh.facing, np.sum(turned * rays, axis=1), atol=2e-5)
+
+
+def matrix(pose):
+    return np.asarray(rotation_matrix(pose.rotation_vector), np.float64)
+
+
+def test_trust_is_what_fades_the_displacement():
+    """An even lift by 1 px: where nothing is trusted nothing moves, where all is, the displacement is not faded."""
+    pose = pose_of(0.5)
+    mesh = run(maps_of(jnp.ones((HEIGHT, WIDTH)), pose), pose)
+    trust, shift_mm = np.asarray(mesh.trust), np.asarray(mesh.displacement_mm)
+    whole_mm = detail.LARGEST_MM * np.tanh(np.asarray(mesh.facing) / detail.LARGEST_MM / SCALE)
+    assert trust.min() == 0.0 and trust.max() > 0.999
+    assert np.abs(shift_mm[trust == 0.0]).max() == 0.0
+    np.testing.assert_allclose(shift_mm, trust * whole_mm, atol=0.03)
+
+
+def test_seen_albedo_is_the_photo_with_the_weight_of_the_view():
+    pose = pose_of(0.9)
+    maps = maps_of(jnp.zeros((HEIGHT, WIDTH)), pose)
+    unsure = maps._replace(confidence=maps.confidence.at[60:80].set(0.0))
+    mesh = run(maps, pose)
+    shared = dict(template=TEMPLATE)
+    albedo, weight = detail.seen_albedo(mesh, maps, pose, CAMERAS["orthographic"], **shared)
+    _, less = detail.seen_albedo(mesh, unsure, pose, CAMERAS["orthographic"], **shared)
+    places = np.asarray(project(mesh.base_mm, pose, camera=CAMERAS["orthographic"]))
+    columns, rows = np.asarray(texel_of(TEMPLATE.uvs))[::-1]
+    at = [np.round(rows).astype(int), np.round(columns).astype(int)]
+    facing, seen = np.asarray(mesh.facing), np.asarray(weight)[tuple(at)]
+    sure = (facing > 0.6) & (np.asarray(mesh.trust) > 0.99)
+    assert sure.sum() > 200 and np.abs(seen[facing < 0.15]).max() < 1e-3
+    np.testing.assert_allclose(seen[sure], facing[sure] ** 4, atol=0.12)
+    colours = jax.scipy.ndimage.map_coordinates(PHOTO[..., 0], [places[:, 1], places[:, 0]], order=1)
+    np.testing.assert_allclose(np.asarray(albedo)[tuple(at)][sure, 0], np.asarray(colours)[sure], atol=0.02)
+    hit = sure & (places[:, 1] > 62) & (places[:, 1] < 77)
+    np.testing.assert_allclose(np.asarray(less)[tuple(at)][hit] / seen[hit], detail.UNSURE, atol=0.06)
+    assert float(jnp.max(jnp.where(TEMPLATE.raster.triangle < 0, weight, 0.0))) == 0.0

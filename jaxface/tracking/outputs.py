@@ -1,0 +1,126 @@
+"""What a tracked clip leaves behind, from the journal's chunks in their order (host side)."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jaxface.export.animation import write_animation
+from jaxface.export.clip import write_clip
+from jaxface.export.meshes import write_glb, write_ply
+from jaxface.geometry.normals import vertex_normals
+from jaxface.morphable.linear import face_shape
+from jaxface.morphable.pose import rotation_matrix
+from jaxface.tracking.fusing import Fused
+from jaxface.tracking.person import DetailSums, Person, add_texture, fuse_person, no_texture
+from jaxface.tracking.records import Track
+from jaxface.tracking.refining import overlay
+from jaxface.tracking.reports import write_report, write_track_result, write_tracking_csv
+from jaxface.tracking.run import Run
+from jaxface.tracking.steps import PANEL
+from jaxface.types import Camera, MorphableModel, Pose
+
+FILES = ("mean.glb", "mean.ply", "animation.glb", "overlay.mp4", "tracking.csv", "report.png", "result.json")
+# Expressions that ARKit has for each side of the face (ARFaceAnchor.BlendShapeLocation).
+_ARKIT_PAIRS = {
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
+    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
+    "mouthUpperUp", "noseSneer",
+}  # fmt: skip
+_CAPTIONS, _STRIP = ("input", "coarse", "medium", "fine"), 28
+
+
+def write_all(run: Run, fused: Fused, track: Track, sums: DetailSums, *, num_chunks: int) -> None:
+    """The person, the animation, the overlay and the reports; result.json comes last."""
+    run.progress("outputs", 0, len(FILES))
+    person = _person(run, track, sums)
+    textures = {"albedo_texture": person.textures.albedo, "normal_map": person.textures.normals_tangent}
+    write_glb(run.folder / "mean.glb", person.mesh, normals=person.base_normals, **textures)
+    write_ply(run.folder / "mean.ply", person.mesh, normals=person.normals, colours=person.colours)
+    run.progress("outputs", 2, len(FILES))
+    _write_animation(run, fused, track, textures)
+    run.progress("outputs", 3, len(FILES))
+    pictures = _captioned(overlay(run, num_chunks=num_chunks))
+    write_clip(run.folder / "overlay.mp4", pictures, frames_per_second=track.frames_per_second)
+    write_tracking_csv(run.folder / "tracking.csv", track)
+    write_report(run.folder / "report.png", track)
+    write_track_result(run.folder / "result.json", track)
+    run.progress("outputs", len(FILES), len(FILES))
+
+
+def _person(run: Run, track: Track, sums: DetailSums) -> Person:
+    template = run.templates.detail
+    texture_sums = no_texture(template)
+    painted = sorted(path.stem for path in (run.journal.folder / "texture").glob("*.npz") if path.stem != "filling")
+    for stem in painted:
+        arrays = run.journal.load(f"texture/{stem}")
+        albedo, weight = (jnp.asarray(arrays[name], jnp.float32) for name in ("albedo", "weight"))
+        texture_sums = _add_texture(texture_sums, albedo, weight)
+    filling = jnp.asarray(run.journal.load("texture/filling")["albedo"], jnp.float32)
+    neutral_mm = jnp.asarray(track.neutral.vertices_mm)
+    return fuse_person(neutral_mm, sums, texture_sums, filling, templates=run.templates)
+
+
+_add_texture = jax.jit(add_texture)
+
+
+def _write_animation(run: Run, fused: Fused, track: Track, textures: dict[str, np.ndarray]) -> None:
+    model = run.templates.model
+    neutral = track.neutral
+    normals = np.asarray(vertex_normals(jnp.asarray(neutral.vertices_mm), model.triangles))
+    write_animation(
+        run.folder / "animation.glb", neutral, normals=normals, morphs_mm=_morphs_mm(model, track.identity),
+        names=arkit_names(model.expression_names), weights=track.expression, rotations=_rotations(track.pose),
+        translations_mm=_translations_mm(track.pose, fused.camera), times_s=_key_times_s(track), **textures,
+    )  # fmt: skip
+
+
+def arkit_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that Apple's ARKit has for the same expressions, where it has them: `eyeBlink_L` is `eyeBlinkLeft`."""
+    sides = {"_L": "Left", "_R": "Right"}
+    return tuple(name[:-2] + sides[name[-2:]] if name[:-2] in _ARKIT_PAIRS and name[-2:] in sides else name
+                 for name in names)  # fmt: skip
+
+
+def _morphs_mm(model: MorphableModel, identity: np.ndarray) -> np.ndarray:
+    """What each expression adds to this person's neutral face."""
+    identity = jnp.asarray(identity)
+    units = jnp.eye(model.expression_basis_mm.shape[0])
+    shape = jax.jit(lambda expression: face_shape(identity, expression, model=model))
+    neutral_mm = shape(jnp.zeros(len(units)))
+    return np.stack([np.asarray(shape(unit) - neutral_mm) for unit in units])
+
+
+@jax.jit
+def _turn(rotation_vectors):
+    return jax.vmap(rotation_matrix)(rotation_vectors)
+
+
+def _rotations(pose: Pose) -> np.ndarray:
+    return np.asarray(_turn(jnp.asarray(pose.rotation_vector)))
+
+
+def _translations_mm(pose: Pose, camera: Camera) -> np.ndarray:
+    """Where the head is beside the camera's axis; its distance is that of the mean, as one eye cannot tell it."""
+    from_middle = (pose.translation_px - camera.principal_point_px) * np.exp(-pose.log_scale)[:, None]
+    return np.concatenate([from_middle * np.array([[1.0, -1.0]]), np.zeros((len(from_middle), 1))], axis=1)
+
+
+def _key_times_s(track: Track) -> np.ndarray:
+    """The frames' own times, from 0; photos follow one another at the clip's rate."""
+    times_s = np.asarray(track.times_s, np.float64)
+    if len(times_s) > 1 and np.all(np.diff(times_s) > 0.0):
+        return times_s - times_s[0]
+    return np.arange(len(times_s)) / track.frames_per_second
+
+
+def _captioned(stills: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Each still under a strip that names its parts."""
+    strip = Image.new("RGB", (PANEL * len(_CAPTIONS), _STRIP), "white")
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(16)
+    for place, caption in enumerate(_CAPTIONS):
+        draw.text(((place + 0.5) * PANEL, _STRIP / 2), caption, fill=(40, 40, 40), font=font, anchor="mm")
+    for still in stills:
+        yield np.concatenate([np.asarray(strip), still])

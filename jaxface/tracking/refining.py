@@ -1,0 +1,244 @@
+"""The second pass over a clip: light, depth and detail of every frame, and what the person gains (host side)."""
+
+import contextlib
+import io
+import itertools
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from jaxface import checks
+from jaxface.energies.temporal import DetailState, filter_detail, unseen_detail
+from jaxface.export.atomic import new_file
+from jaxface.export.meshes import write_obj, write_ply
+from jaxface.io.video import read_frames
+from jaxface.morphable.pose import rotation_matrix
+from jaxface.rendering.camera import crop_camera, crop_pose
+from jaxface.stages import detail
+from jaxface.tracking.flow import prefetch
+from jaxface.tracking.fusing import Fused
+from jaxface.tracking.looking import chunk_name, cut_window
+from jaxface.tracking.packing import at, join, pack, stack, unpack
+from jaxface.tracking.person import DetailSums, add_detail, no_detail
+from jaxface.tracking.run import Run
+from jaxface.tracking.smoothing import Smoothed
+from jaxface.tracking.steps import PANEL, Posed, Refined, Shared
+from jaxface.types import Crop, Mesh
+
+DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust; measured on rendered clips
+_KEY_FRAMES = 9  # frames whose albedo is painted on the person
+_QUALITY = 92  # of the overlay's stills
+
+
+class Carried(NamedTuple):
+    """What goes from chunk to chunk, and which chunk comes next."""
+
+    detail: DetailState
+    sums: DetailSums
+    next_chunk: np.ndarray
+
+
+def refine(run: Run, fused: Fused, smoothed: Smoothed) -> DetailSums:
+    """Refines all frames that were not refined before; results of each are in the journal and in `frames/`."""
+    carried = _carried(run)
+    first = int(carried.next_chunk)
+    crops = _aim(run, fused, smoothed)
+    keys = key_frames(fused, smoothed)
+    (run.folder / "frames").mkdir(parents=True, exist_ok=True)
+    number = len(fused.reason)
+    with contextlib.closing(prefetch(_posed(run, fused, smoothed, crops, first), depth=2 * run.chunk)) as stream:
+        for index in itertools.count(first):
+            posed = list(itertools.islice(stream, run.chunk))
+            if not posed:
+                break
+            carried = _refine_chunk(run, fused, keys, index, stack(posed), carried)
+            run.progress("refine", min((index + 1) * run.chunk, number), number)
+    run.writer.flush()
+    return carried.sums
+
+
+def key_frames(fused: Fused, smoothed: Smoothed) -> list[int]:
+    """The most frontal frame, then others spread evenly over the turns of the head."""
+    good = np.flatnonzero([not reason for reason in fused.reason])
+    turns = np.asarray(jax.vmap(rotation_matrix)(jnp.asarray(smoothed.face.pose.rotation_vector[good])))
+    frontal = int(good[np.argmax(turns[:, 2, 2])])
+    by_yaw = good[np.argsort(np.arctan2(turns[:, 0, 2], turns[:, 2, 2]), kind="stable")]
+    spread = by_yaw[np.linspace(0, len(by_yaw) - 1, min(_KEY_FRAMES, len(by_yaw))).round().astype(int)]
+    return list(dict.fromkeys([frontal, *(int(t) for t in spread)]))
+
+
+def load_light(run: Run, *, num_chunks: int) -> np.ndarray:
+    """Light of every frame."""
+    return np.concatenate([run.journal.load(chunk_name("refine", index=k))["light"] for k in range(num_chunks)])
+
+
+def load_notes(run: Run, *, num_chunks: int) -> list[str]:
+    """What was left out of each frame, empty where nothing was."""
+    chunks = [run.journal.load(chunk_name("refine", index=k))["note"] for k in range(num_chunks)]
+    return [str(note) for chunk in chunks for note in chunk]
+
+
+def overlay(run: Run, *, num_chunks: int) -> Iterator[np.ndarray]:
+    """The pictures of the overlay, frame after frame."""
+    for index in range(num_chunks):
+        arrays = run.journal.load(chunk_name("refine", index=index))
+        for still in np.split(arrays["stills"], arrays["still_ends"][:-1]):
+            yield np.asarray(Image.open(io.BytesIO(still.tobytes())).convert("RGB"))
+
+
+def _carried(run: Run) -> Carried:
+    if run.journal.has("refine/carried"):
+        return unpack(run.journal.load("refine/carried"), "carried", kind=Carried)
+    template = run.templates.detail
+    sums = no_detail(template)
+    return Carried(unseen_detail(num_vertices=sums.weight.shape[0]), sums, np.array(0))
+
+
+def _aim(run: Run, fused: Fused, smoothed: Smoothed) -> Crop:
+    number = len(fused.reason)
+    crops = []
+    for start in range(0, number, run.chunk):
+        rows = slice(start, min(start + run.chunk, number))
+        face, camera = jax.tree.map(lambda leaf, rows=rows: leaf[rows], (smoothed.face, fused.camera))
+        crops.append(run.fetch("aim", face, camera, shared=fused.shared))
+    return join(crops)
+
+
+def _posed(run: Run, fused: Fused, smoothed: Smoothed, crops: Crop, first: int) -> Iterator[Posed]:
+    """Frames with their windows, from the first chunk that is not done."""
+    size, reader = run.settings.size, iter(read_frames(run.clip, first=first * run.chunk))
+    for t in range(first * run.chunk, len(fused.reason)):
+        with run.timeline.lane("decode"):
+            frame = next(reader, None)
+            image = None if frame is None else frame.image
+            crop = at(crops, index=t)
+            window = np.zeros((size, size, 3), np.uint8) if image is None else cut_window(image, crop, size=size)
+        counts = np.float32(image is not None and not fused.reason[t])
+        face, camera = at(smoothed.face, index=t), at(fused.camera, index=t)
+        yield Posed(face, camera, fused.image_size_px[t], crop, window, counts)
+
+
+def _refine_chunk(run: Run, fused: Fused, keys: list[int], index: int, posed: Posed, carried: Carried) -> Carried:
+    shared, number = fused.shared, len(posed.counts)
+    refined: Refined = run.call("refine", posed, shared=shared)
+    strength = DETAIL_STRENGTH * run.settings.smooth if run.settings.ordered else 0.0
+    with run.timeline.lane("device"):
+        steady_mm, state, sums = _steady(
+            refined.mesh, jnp.asarray(posed.counts), carried.detail, carried.sums, strength=strength
+        )
+    for row in range(number):
+        if index * run.chunk + row in keys:
+            _paint(run, at(refined, index=row), at(posed, index=row), shared, index * run.chunk + row, keys)
+    meshes, pictures = run.call("lift", posed, steady_mm, shared=shared)
+    carried = Carried(state, sums, np.array(index + 1))
+    notes = [_note(refined, row) if posed.counts[row] else "" for row in range(number)]
+    host = jax.tree.map(np.asarray, (refined.maps.light, refined.maps.height_px, refined.maps.mask, pictures, carried))
+    light, height_px, mask, pictures, carried = host
+    dense = jax.tree.map(np.asarray, meshes) if run.settings.meshes else None
+    run.writer.submit(_write_frames, run, index, posed, light, height_px, mask, dense)
+    stills = [_still(posed.window[row], pictures[row]) for row in range(number)]
+    arrays = {
+        "light": light,
+        "note": np.array(notes),
+        "stills": np.concatenate(stills),
+        "still_ends": np.cumsum([len(still) for still in stills]),
+    }
+    run.commit(chunk_name("refine", index=index), arrays)
+    run.commit("refine/carried", pack(carried=carried))
+    return carried
+
+
+@jax.jit
+def _steady(mesh, counts, state, sums, *, strength):
+    """Detail steadied over time, and the person's sums with these frames, one after the other."""
+    trust = mesh.trust * counts[:, None]
+    steady_mm, state = filter_detail(mesh.displacement_mm, trust, state, strength=strength)
+    mesh = mesh._replace(trust=trust)
+    sums, _ = jax.lax.scan(lambda sums, each: (add_detail(sums, each), None), sums, mesh)
+    return steady_mm, state, sums
+
+
+def _paint(run: Run, refined: Refined, posed: Posed, shared: Shared, number: int, keys: list[int]) -> None:
+    """What a key frame shows of the person's albedo; the first of them, the most frontal, also the whole texture."""
+    albedo, weight = _see(refined, posed, shared)
+    run.commit(
+        f"texture/{number:06d}", {"albedo": np.asarray(albedo, np.float16), "weight": np.asarray(weight, np.float16)}
+    )
+    if number == keys[0]:
+        run.commit("texture/filling", {"albedo": np.asarray(_bake(refined, posed, shared), np.float16)})
+
+
+@jax.jit
+def _see(refined: Refined, posed: Posed, shared: Shared):
+    pose, camera = crop_pose(posed.face.pose, posed.crop), crop_camera(posed.camera, posed.crop)
+    return detail.seen_albedo(refined.mesh, refined.maps, pose, camera, template=shared.templates.detail)
+
+
+@jax.jit
+def _bake(refined: Refined, posed: Posed, shared: Shared):
+    pose, camera = crop_pose(posed.face.pose, posed.crop), crop_camera(posed.camera, posed.crop)
+    templates = shared.templates
+    return detail.bake(
+        refined.mesh, refined.maps, pose, camera, model=templates.model, template=templates.detail
+    ).albedo
+
+
+def _note(refined: Refined, row: int) -> str:
+    for phase, figures in zip((1, 2), refined.figures, strict=True):
+        if reason := checks.phase_reason({name: float(value[row]) for name, value in figures.items()}):
+            return f"fine phase {phase} left out: {reason}"
+    return ""
+
+
+def _still(window: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Input, coarse, medium and fine in a row, as the bytes of a JPEG."""
+    small = np.asarray(Image.fromarray(window).resize((PANEL, PANEL), Image.Resampling.LANCZOS))
+    stream = io.BytesIO()
+    Image.fromarray(np.concatenate([small, *pictures], axis=1)).save(stream, "JPEG", quality=_QUALITY)
+    return np.frombuffer(stream.getvalue(), np.uint8)
+
+
+def _write_frames(run: Run, index: int, posed: Posed, light, height_px, mask, dense) -> None:
+    """`frames/000123.npz` and, if wanted, the frame's mesh."""
+    with run.timeline.lane("write"):
+        for row in range(len(light)):
+            stem = run.folder / "frames" / f"{index * run.chunk + row:06d}"
+            face, crop = at(posed.face, index=row), at(posed.crop, index=row)
+            px_per_mm = np.exp(face.pose.log_scale) * crop.zoom
+            height_mm = np.where(mask[row] > 0.5, height_px[row] / px_per_mm, np.nan).astype(np.float16)
+            arrays = pack(pose=face.pose, crop=crop, expression=face.expression) | {
+                "identity": face.identity, "light": light[row], "height_mm": height_mm, "px_per_mm": px_per_mm,
+                "counts": posed.counts[row],
+            }  # fmt: skip
+            _write_npz(stem.with_suffix(".npz"), arrays)
+            if dense is not None:
+                _write_mesh(run, stem, at(dense, index=row))
+
+
+def _write_mesh(run: Run, stem: pathlib.Path, shape: detail.Displaced) -> None:
+    template = run.templates.detail
+    mesh = Mesh(
+        shape.vertices_mm,
+        *(np.asarray(x) for x in (template.subdivision.triangles, template.uvs, template.uv_triangles)),
+    )
+    if run.settings.meshes == "ply":
+        write_ply(stem.with_suffix(".ply"), mesh, normals=shape.normals)
+    else:
+        write_obj(stem.with_suffix(".obj"), mesh, normals=shape.normals)
+
+
+def _write_npz(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
+    """Compressed, and without a clock in it: the same arrays are the same bytes."""
+    with new_file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)

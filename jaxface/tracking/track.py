@@ -1,0 +1,133 @@
+"""A clip in, a person and an animation out: every step in order. The table of contents of tracking.
+
+look -> fuse -> settle -> smooth -> refine -> outputs. Each finished chunk of frames is in the journal; an interrupted
+run goes on from there, with the same result.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxface import frame
+from jaxface.export.report import versions
+from jaxface.io.video import fingerprint, open_clip
+from jaxface.models import store
+from jaxface.morphable.linear import face_shape
+from jaxface.presets import PRESETS
+from jaxface.tracking import devices, outputs
+from jaxface.tracking.flow import Timeline, Writer
+from jaxface.tracking.fusing import fuse
+from jaxface.tracking.journal import MARKER, open_journal
+from jaxface.tracking.looking import look
+from jaxface.tracking.records import Track, TrackSettings
+from jaxface.tracking.refining import load_light, load_notes, refine
+from jaxface.tracking.run import Progress, Run, map_steps
+from jaxface.tracking.smoothing import jitter_figures, smooth
+from jaxface.tracking.steps import Shared
+from jaxface.types import FaceError, Mesh
+
+WORK = ".work"  # the journal, inside the result folder
+_BEHIND = 4  # writes that may wait
+
+
+def track(
+    source: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    settings: TrackSettings = TrackSettings(),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    timeline: Timeline | None = None,
+) -> Track:
+    """Tracks the person in a video, a folder of pictures or a glob, and leaves everything in `folder`.
+
+    Run again after an interruption, it goes on where it was; other settings or another input in the same folder raise
+    FaceError unless `overwrite` is set. `progress` is called with a step's name, what is done and, if known, of how
+    much. `timeline` collects who was busy when.
+
+    Raises:
+      FaceError: if the input cannot be used or no frame shows a face; the message says what to do.
+    """
+    folder = pathlib.Path(folder)
+    if settings.preset not in PRESETS:
+        raise FaceError(f"There is no preset {settings.preset!r}; take one of {', '.join(PRESETS)}.")
+    chosen = {name: getattr(settings, name) for name in ("start", "stop", "stride", "max_frames")}
+    clip = open_clip(source, **chosen)
+    model = store.resolve(settings.model)
+    chunk = devices.chunk_length(size=settings.size, num_frames=clip.num_frames, override=settings.chunk)
+    identity = {
+        "input": fingerprint(clip),
+        "settings": dataclasses.asdict(settings) | {"model": model.name, "chunk": chunk},
+        "versions": versions(),
+    }
+    _check_folder(folder)
+    with (
+        open_journal(folder / WORK, identity=identity, overwrite=overwrite) as journal,
+        Writer(depth=_BEHIND) as writer,
+    ):
+        if overwrite:
+            _clear(folder)
+        templates = frame.prepare(model)
+        progress, timeline = progress or (lambda *_: None), timeline or Timeline()
+        mapped = map_steps(settings)
+        run = Run(clip, settings, templates, folder, journal, writer, timeline, progress, chunk, mapped)
+        return _track(run)
+
+
+def _track(run: Run) -> Track:
+    templates, settings = run.templates, run.settings
+    model = templates.model
+    shared = Shared(templates, jnp.zeros(model.identity_basis_mm.shape[0]), jnp.zeros_like(model.mean_mm))
+    looked = look(run, shared)
+    fused = fuse(run, looked, shared)
+    if all(fused.reason):
+        raise FaceError(f"No frame of {run.clip.name} could be tracked (the first: {fused.reason[0]}).")
+    smoothed = smooth(fused, strength=settings.smooth, ordered=settings.ordered, model=model)
+    sums = refine(run, fused, smoothed)
+
+    neutral_mm = face_shape(fused.shared.identity, jnp.zeros(model.expression_basis_mm.shape[0]), model=model)
+    good = np.array([not reason for reason in fused.reason])
+    residuals = [np.where(good, values, np.nan) for values in (fused.state.residual_px, fused.state.shading_residual)]
+    notes = load_notes(run, num_chunks=looked.num_chunks)
+    result = Track(
+        name=run.clip.name, frames_per_second=run.clip.frames_per_second,
+        frame_names=tuple(fused.name), times_s=fused.time_s, status=smoothed.status,
+        reason=tuple(reason or note for reason, note in zip(fused.reason, notes, strict=True)),
+        confidence=np.where(good, fused.confidence, np.nan), residual_px=residuals[0], shading_residual=residuals[1],
+        pose=smoothed.face.pose, expression=smoothed.face.expression, raw_pose=smoothed.raw.pose,
+        raw_expression=smoothed.raw.expression, light=load_light(run, num_chunks=looked.num_chunks),
+        identity=np.asarray(fused.shared.identity), single_identity=fused.single_identity,
+        neutral=Mesh(np.asarray(neutral_mm + fused.shared.offset_mm), *_topology(model)),
+        jitter=jitter_figures(fused, smoothed) if settings.ordered else {},
+        notes=tuple(([looked.complaint] if looked.complaint else []) + fused.notes), settings=settings,
+        model_name=model.name, model_licence=model.licence, expression_names=model.expression_names,
+    )  # fmt: skip
+    outputs.write_all(run, fused, result, sums, num_chunks=looked.num_chunks)
+    return result
+
+
+def _topology(model) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(x) for x in (model.triangles, model.uvs, model.uv_triangles))
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    """Only a new folder, an empty one, or an earlier result of ours may be written to."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / WORK / MARKER).is_file():
+            raise FaceError(f"{folder} holds something other than a tracked clip: choose another output folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FaceError(f"{folder} cannot be written to ({error.strerror}): choose another output folder.") from None
+
+
+def _clear(folder: pathlib.Path) -> None:
+    """Removes an earlier result, all but the journal."""
+    shutil.rmtree(folder / "frames", ignore_errors=True)
+    for name in outputs.FILES:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).unlink()

@@ -1,0 +1,446 @@
+"""Many videos at once: names, notes of what is finished, failures, and a real Ray cluster whose workers are killed.
+
+The tracker is replaced by a job that writes a few small files, chunk by chunk, and goes on where it stopped.
+"""
+
+import collections
+import contextlib
+import csv
+import importlib.util
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import types
+
+import pytest
+
+from jaxface import commands
+from jaxface.tracking.records import TrackSettings
+from jaxface.types import FaceError
+
+EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
+CHUNKS = 6
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason='needs Ray: pip install "jaxface[cluster]"'
+)
+
+# The runner with another job. Its folder leaves the path, so that workers find nothing there, as on other machines.
+DRIVER = f"""
+import json, os, pathlib, sys, time
+sys.path.insert(0, {str(EXPERIMENTS)!r})
+import reconstruct_dataset
+from absl import app
+from dataset import work
+
+def write(path, text):
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    os.replace(fresh, path)
+
+def job(source, folder, progress, *, settings, overwrite):
+    from jaxface.types import FaceError
+    source, folder = pathlib.Path(source), pathlib.Path(folder)
+    folder.mkdir(exist_ok=True)
+    def log(event):
+        with open(folder / "log", "a") as stream:
+            stream.write(f"{{os.getpid()}} {{event}}\\n")
+    log("start")
+    kind, pause = source.read_text().split()
+    if kind == "faceless":
+        raise FaceError("there is no face in it; film one.")
+    if kind == "broken":
+        raise OSError("the disk\\nis full")
+    if kind == "deadly":
+        os.kill(os.getpid(), 9)
+    chunks = [folder / f"{{k}}.chunk" for k in range({CHUNKS})]
+    for chunk in chunks:
+        if not chunk.exists():
+            time.sleep(float(pause))
+            write(chunk, f"{{kind}} {{chunk.stem}}")
+            log(chunk.stem)
+    write(folder / "result.json", json.dumps([chunk.read_text() for chunk in chunks]))
+    return dict(ok=len(chunks) - 1, bridged=1, lost=0)
+
+work.track_clip = job
+sys.path.remove({str(EXPERIMENTS)!r})
+app.run(reconstruct_dataset.main)
+"""
+
+
+@pytest.fixture(autouse=True)
+def path_to_experiments(monkeypatch):
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A working folder with `clips`, and a temporary place for Ray whose path is short enough for its sockets."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "driver.py").write_text(DRIVER)
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    monkeypatch.setenv("RAY_TMPDIR", place)
+    yield tmp_path
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def add(name: str, kind: str = "good", *, pause: float = 0.0) -> pathlib.Path:
+    path = pathlib.Path("clips") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{kind} {pause}")
+    return path
+
+
+def start(*options: str) -> subprocess.Popen:
+    command = [sys.executable, "driver.py", "--input_glob=clips/**/*.mp4", "--output_dir=out", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen, *, timeout: float = 180.0) -> tuple[int, str, list[str]]:
+    """Exit code, what it printed, and its complaints line by line."""
+    try:
+        printed, complaints = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, printed, complaints.splitlines()
+
+
+def table() -> dict[str, dict[str, str]]:
+    with open("out/summary.csv", newline="") as stream:
+        return {row["folder"]: row for row in csv.DictReader(stream)}
+
+
+def log_of(name: str) -> list[list[str]]:
+    path = pathlib.Path("out") / name / "log"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for(condition, *, timeout: float = 90.0):
+    """The first true value of `condition()`."""
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+def kill_workers(plan: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Kills the first worker on each clip once the first chunk named is there, the second at the second, and so on.
+
+    Returns the ids of the killed.
+    """
+    killed = {name: [] for name in plan}
+
+    def kill_due() -> bool:
+        for name, chunks in plan.items():
+            log, past = log_of(name), len(killed[name])
+            tries = sum(event == "start" for _, event in log)
+            if past < len(chunks) and tries == past + 1 and any(event == str(chunks[past]) for _, event in log):
+                killed[name].append(int(log[-1][0]))
+                os.kill(killed[name][-1], signal.SIGKILL)
+        return all(len(killed[name]) == len(chunks) for name, chunks in plan.items())
+
+    wait_for(kill_due)
+    return killed
+
+
+def assert_complete(name: str, kind: str = "good") -> None:
+    """The result is that of a job which nobody disturbed, and no chunk was written twice."""
+    folder = pathlib.Path("out") / name
+    assert json.loads((folder / "result.json").read_text()) == [f"{kind} {k}" for k in range(CHUNKS)]
+    assert sorted(file.name for file in folder.glob("*.chunk")) == [f"{k}.chunk" for k in range(CHUNKS)]
+    written = collections.Counter(event for _, event in log_of(name) if event != "start")
+    assert set(written.values()) <= {1}
+
+
+def ray_processes() -> list[str]:
+    """Command lines of processes that belong to this test's Ray."""
+    place, found = os.environ["RAY_TMPDIR"].encode(), []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (folder / "cmdline").read_bytes()
+            if int(folder.name) != os.getpid() and (place in line or place in (folder / "environ").read_bytes()):
+                found.append(line.decode())
+    return found
+
+
+def names(pattern: str) -> dict[str, str]:
+    from dataset.clips import find_clips
+
+    return {clip.shown: clip.folder.name for clip in find_clips(pattern, pathlib.Path("out"))}
+
+
+def test_folders_are_named_after_the_clips(home):
+    for name in ("anna.mp4", "b/ben.mp4", "b/cleo.v2.mp4"):
+        add(name)
+    (home / "clips/photos.of.dora").mkdir()
+    assert list(names("clips/*.mp4").values()) == ["anna"]
+    assert sorted(names("clips/**/*.mp4").values()) == ["anna", "ben", "cleo.v2"]
+    assert names("clips/photos*") == {"clips/photos.of.dora": "photos.of.dora"}
+
+
+def test_clips_of_one_name_get_folders_of_their_own_whatever_else_there_is(home):
+    for name in ("a/take.mp4", "b/Take.mp4", "b/other.mp4"):
+        add(name)
+    first = names("clips/**/*.mp4")
+    assert len(set(map(str.casefold, first.values()))) == 3 and first["clips/b/other.mp4"] == "other"
+    assert first["clips/a/take.mp4"].startswith("take-") and first["clips/b/Take.mp4"].startswith("Take-")
+    add("0/take.mp4")
+    assert names("clips/**/*.mp4").items() > first.items()
+    assert list(names(str(home / "clips/**/*.mp4")).values()) == list(names("clips/**/*.mp4").values())
+    shutil.move("clips", "elsewhere")
+    assert list(names("elsewhere/**/*.mp4").values())[1:] == list(first.values())
+
+
+def test_results_are_no_clips_and_a_clip_counts_once(home):
+    add("anna.mp4")
+    (home / "clips/link.mp4").symlink_to("anna.mp4")
+    (home / "out/anna").mkdir(parents=True)
+    (home / "out/anna/overlay.mp4").write_text("")
+    assert list(names("**/*.mp4").values()) == ["anna"]
+
+
+def test_only_the_same_clip_with_the_same_settings_is_finished(home):
+    from dataset import clips
+
+    path = add("anna.mp4")
+    (clip,) = clips.find_clips("clips/*", home / "out")
+    clip.folder.mkdir(parents=True)
+    assert clips.finished(clip, {"size": 512}) is None
+    clips.note_finished(clip, {"size": 512}, stamped=clips.stamp(clip), result={"frames": {"ok": 3}})
+    assert clips.finished(clip, {"size": 512}) is None  # the result itself is missing
+    (clip.folder / clips.RESULT).write_text("{}")
+    assert clips.finished(clip, {"size": 512}) == {"frames": {"ok": 3}}
+    assert clips.finished(clip, {"size": 256}) is None
+    path.write_text("another film")
+    assert clips.finished(clip, {"size": 512}) is None
+    (note,) = (home / "out/.finished").iterdir()
+    for damaged in ("{", "[]", "{}"):
+        note.write_text(damaged)
+        assert clips.finished(clip, {"size": 512}) is None
+
+
+def test_a_folder_of_pictures_is_finished_until_one_changes(home):
+    from dataset import clips
+
+    add("dora/1.png")
+    (clip,) = clips.find_clips("clips/*", home / "out")
+    before = clips.stamp(clip)
+    assert clips.stamp(clip) == before
+    add("dora/2.png")
+    assert clips.stamp(clip) != before
+
+
+def test_summary_says_what_is_known(tmp_path):
+    from dataset import summary, work
+
+    done = {"status": "done", "frames": {"ok": 5, "bridged": 2, "lost": 0}, "seconds": 12.34, "reason": ""}
+    rows = [summary.to_row("a.mp4", "a", done), summary.to_row("b.mp4", "b", work.failure("one | two."))]
+    text = summary.write(rows, tmp_path)
+    lines = text.splitlines()
+    assert len({len(line) for line in lines[:4]}) == 1 and text == (tmp_path / "summary.md").read_text()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["a.mp4", "a", "done", "5", "2", "0", "12.3", ""]
+    assert lines[3].endswith("one \\| two. |") and lines[-1] == "2 clips: 1 done, 0 skipped, 1 failed."
+    with open(tmp_path / "summary.csv", newline="") as stream:
+        assert [row[-1] for row in csv.reader(stream)] == ["reason", "", "one | two."]
+
+
+def test_unexpected_errors_are_tried_again_and_faces_are_not(home):
+    from dataset import clips, cluster
+
+    tries = collections.Counter()
+
+    def job(source, folder, progress):
+        name = pathlib.Path(source).stem
+        tries[name] += 1
+        if name == "faceless":
+            raise FaceError("film one.")
+        if name == "broken" or (name == "flaky" and tries[name] < 3):
+            raise OSError("the disk\nis full")
+        return {"ok": 1, "bridged": 0, "lost": 0}
+
+    for name in ("anna", "broken", "faceless", "flaky", "zoe"):
+        add(f"{name}.mp4")
+    found = clips.find_clips("clips/*", home / "out")
+    answers = {clip.folder.name: answer for clip, answer in cluster.work_here(found, job, retries=2, progress=print)}
+    assert {name: answer["status"] for name, answer in answers.items()} == {
+        "anna": "done", "broken": "failed", "faceless": "failed", "flaky": "done", "zoe": "done",
+    }  # fmt: skip
+    assert tries == {"anna": 1, "broken": 3, "faceless": 1, "flaky": 3, "zoe": 1}
+    assert answers["broken"]["reason"] == "OSError: the disk is full." and answers["faceless"]["reason"] == "film one."
+
+
+def test_the_tracker_gets_settings_and_its_states_are_counted(monkeypatch):
+    from dataset import work
+
+    def track(source, folder, *, settings, overwrite, progress):
+        assert (source, folder, settings, overwrite) == ("a.mp4", "out/a", TrackSettings(size=256), True)
+        progress("look", 1, None)
+        return types.SimpleNamespace(status=("ok", "bridged", "ok"))
+
+    steps = []
+    monkeypatch.setitem(sys.modules, "jaxface.tracking.track", types.SimpleNamespace(track=track))
+    monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
+    counts = work.track_clip("a.mp4", "out/a", lambda *step: steps.append(step), settings={"size": 256}, overwrite=True)
+    assert counts == {"ok": 2, "bridged": 1, "lost": 0} and steps == [("look", 1, None)]
+
+
+def test_here_a_killed_run_goes_on_and_failures_do_not_stop_it(home):
+    for name, kind in (("anna", "good"), ("broken", "broken"), ("faceless", "faceless"), ("zoe", "good")):
+        add(f"{name}.mp4", kind, pause=0.0 if name == "anna" else 0.2)
+    killed = start()
+    assert kill_workers({"zoe": [2]}) == {"zoe": [killed.pid]}
+    finish(killed)
+    assert not pathlib.Path("out/zoe/result.json").exists() and not pathlib.Path("out/summary.csv").exists()
+    code, printed, complaints = finish(start("--retries=1"))
+    assert code == 1
+    assert {name: row["status"] for name, row in table().items()} == {
+        "anna": "skipped", "broken": "failed", "faceless": "failed", "zoe": "done",
+    }  # fmt: skip
+    assert complaints == [
+        "jaxface: clips/broken.mp4: OSError: the disk is full.",
+        "jaxface: clips/faceless.mp4: there is no face in it; film one.",
+    ]
+    assert_complete("anna")
+    assert_complete("zoe")
+    assert [event for _, event in log_of("anna")].count("start") == 1  # skipped without a look
+    assert [event for _, event in log_of("broken")].count("start") == 3 + 2
+    assert printed.endswith(pathlib.Path("out/summary.md").read_text())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (["--input_glob=nothing/*"], "nothing matches --input_glob=nothing/*; check it, and quote its wildcards."),
+        (["--landmarker_task=missing.task"], "--landmarker_task: there is no file missing.task."),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(home, options, sentence):
+    add("anna.mp4")
+    assert finish(start(*options)) == (2, "", [f"reconstruct_dataset: {sentence}"])
+
+
+def test_without_ray_the_sentence_says_how_to_get_it(home, monkeypatch):
+    from dataset import cluster
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(commands.UsageError, match=r"needs Ray: install it with pip install \"jaxface\[cluster\]\"\."):
+        list(cluster.work_on_ray([], print, address=None, cpus=1, gpus=0, retries=0, log=home / "ray.log"))
+
+
+@needs_ray
+def test_an_address_where_no_ray_answers_is_told_in_time(monkeypatch):
+    from dataset import cluster
+
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 3.0)
+    with pytest.raises(commands.UsageError, match="must be like"):
+        cluster._check_answers("somewhere")
+    with pytest.raises(commands.UsageError, match="nothing answers at .* check --ray_address"):
+        cluster._check_answers(f"127.0.0.1:{free_port()}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(commands.UsageError, match="no Ray answers at .* within 3 s; check --ray_address"):
+            cluster._check_answers(f"127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_task_that_no_machine_can_hold_is_refused_or_waits_for_one(capsys):
+    from dataset import cluster
+
+    machines = [{"Alive": True, "Resources": {"CPU": 4.0}}, {"Alive": False, "Resources": {"CPU": 4.0, "GPU": 1.0}}]
+    ray = types.SimpleNamespace(nodes=lambda: machines)
+    cluster._check_resources(ray, cpus=4, gpus=0, is_own=True)
+    with pytest.raises(commands.UsageError, match="no machine has 4 CPUs and 1 GPUs; lower --cpus_per_task"):
+        cluster._check_resources(ray, cpus=4, gpus=1, is_own=True)
+    cluster._check_resources(ray, cpus=5, gpus=0, is_own=False)
+    assert capsys.readouterr().err == (
+        "jaxface: no machine has 5 CPUs and 0 GPUs; "
+        "lower --cpus_per_task or --gpus_per_task, or add one: the clips wait.\n"
+    )
+
+
+@needs_ray
+def test_ray_finishes_the_job_of_a_killed_worker(home):
+    for folder in ("a", "b"):
+        add(f"{folder}/take.mp4")
+    add("faceless.mp4", "faceless")
+    add("victim.mp4", pause=0.3)
+    process = start("--cluster=ray")
+    killed = kill_workers({"victim": [1]})
+    code, printed, complaints = finish(process)
+    assert code == 1 and complaints == ["jaxface: clips/faceless.mp4: there is no face in it; film one."]
+    takes = [name for name in table() if name.startswith("take-")]
+    assert {name: row["status"] for name, row in table().items()} == {
+        **dict.fromkeys(takes, "done"), "faceless": "failed", "victim": "done",
+    }  # fmt: skip
+    assert len(takes) == 2
+    for name in (*takes, "victim"):
+        assert_complete(name)
+    workers = [int(pid) for pid, event in log_of("victim") if event == "start"]
+    assert len(workers) == len(set(workers)) == 2 and killed == {"victim": workers[:1]}
+    assert table()["victim"]["ok"] == str(CHUNKS - 1)
+    finished_lines = printed.removesuffix(pathlib.Path("out/summary.md").read_text()).splitlines()
+    assert len(finished_lines) == 3 and all(" -> " in line for line in finished_lines)  # Ray's words are elsewhere
+    assert "killed" in pathlib.Path("out/ray.log").read_text()
+    wait_for(lambda: not ray_processes(), timeout=20.0)
+
+
+@contextlib.contextmanager
+def running_cluster(port: int):
+    """A Ray cluster that was there before, with two CPUs, known by address and token."""
+    ray = pathlib.Path(sys.executable).with_name("ray")
+    options = [f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block"]
+    options += ["--object-store-memory=100000000", f"--temp-dir={os.environ['RAY_TMPDIR']}"]
+    with open("cluster.log", "w") as log:
+        head = subprocess.Popen([ray, "start", "--head", *options], stdout=log, stderr=log)
+        try:
+            wait_for(lambda: "--block" in pathlib.Path("cluster.log").read_text())
+            yield head
+        finally:
+            head.terminate()
+            head.wait(timeout=60)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ray_elsewhere_survives_many_killed_workers_and_stays(home, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", random.Random().randbytes(32).hex())
+    chance = random.Random(0)
+    victims = [f"victim{k}" for k in range(4)]
+    for name in victims:
+        add(f"{name}.mp4", pause=0.2)
+    add("deadly.mp4", "deadly")
+    add("zoe.mp4")
+    port = chance.randrange(23000, 29000)
+    with running_cluster(port) as head:
+        address = f"--ray_address=127.0.0.1:{port}"
+        process = start("--cluster=ray", address, "--retries=3")
+        kill_workers({name: sorted(chance.sample(range(CHUNKS - 1), k=2)) for name in victims})
+        code, _, complaints = finish(process)
+        assert (
+            code == 1 and len(complaints) == 1 and "clips/deadly.mp4: its worker died once too often" in complaints[0]
+        )
+        assert [event for _, event in log_of("deadly")] == 4 * ["start"]
+        for name in (*victims, "zoe"):
+            assert table()[name]["status"] == "done"
+            assert_complete(name)
+        assert all([event for _, event in log_of(name)].count("start") == 3 for name in victims)
+        assert head.poll() is None and ray_processes()  # the cluster is not ours to stop
+        monkeypatch.delenv("RAY_AUTH_TOKEN")
+        code, _, (complaint,) = finish(start("--cluster=ray", address))
+        assert code == 2 and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in complaint
+    wait_for(lambda: not ray_processes(), timeout=20.0)
