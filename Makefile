@@ -12,7 +12,7 @@ VALIDATOR := node_modules/gltf-validator/package.json
 .PHONY: help demo test test-all lint benchmark accuracy clean
 
 help:  ## print this
-	@echo "jaxface: a photo of a face in, a detailed and textured 3D mesh out."
+	@echo "jaxface: a photo or a video of a face in, a detailed and textured 3D mesh out."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.landmarks  ## reconstruct a public-domain portrait into out/demo (at most 4 minutes)

@@ -10,7 +10,8 @@ ray.log; exit code 1 if any failed. Run again after whatever interruption: finis
 go on where they stopped.
 
 Ray comes with `pip install "jaxface[cluster]"`; without --ray_address it starts on this machine and ends with the run.
-On several machines all of them need jaxface, and see the videos and --output_dir under the same paths.
+On several machines all of them need jaxface, and see the videos and --output_dir under the same paths; where their
+memory differs give --chunk too, for a video goes on elsewhere only with chunks of the same length.
 """
 
 import contextlib
@@ -114,7 +115,7 @@ def work_through(clips: list[clip_files.Clip], settings: dict) -> dict[clip_file
                 if answer["status"] == "done":
                     clip_files.note_finished(clip, settings, stamped=stamps[clip], result=answer)
                     tqdm.write(f"{clip.shown} -> {clip.folder} ({answer['seconds']:.1f} s)", file=terminal)
-                else:
+                if answer["reason"]:
                     commands.complain(clip.shown, answer["reason"])
                 bar.update()
     return answers

@@ -1,4 +1,4 @@
-"""jaxface: a photo of a face in, a detailed and textured 3D mesh out (Jin et al. 2021, in JAX)."""
+"""jaxface: a photo or a video of a face in, a detailed and textured 3D mesh out (Jin et al. 2021, in JAX)."""
 
 
 def __getattr__(name: str):

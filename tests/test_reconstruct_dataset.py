@@ -1,78 +1,41 @@
-"""Many videos at once: names, notes of what is finished, failures, and a real Ray cluster whose workers are killed.
-
-The tracker is replaced by a job that writes a few small files, chunk by chunk, and goes on where it stopped.
-"""
+"""Many videos at once: names, notes of what is finished, failures, and a real Ray cluster whose workers are killed."""
 
 import collections
-import contextlib
 import csv
 import importlib.util
-import json
-import os
 import pathlib
 import random
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 import types
 
 import pytest
+from dataset_runs import (
+    CHUNKS,
+    DRIVER,
+    EXPERIMENTS,
+    add,
+    assert_complete,
+    finish,
+    free_port,
+    kill_workers,
+    log_of,
+    ray_processes,
+    running_cluster,
+    start,
+    table,
+    wait_for,
+)
 
 from jaxface import commands
 from jaxface.tracking.records import TrackSettings
 from jaxface.types import FaceError
 
-EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
-CHUNKS = 6
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason='needs Ray: pip install "jaxface[cluster]"'
 )
-
-# The runner with another job. Its folder leaves the path, so that workers find nothing there, as on other machines.
-DRIVER = f"""
-import json, os, pathlib, sys, time
-sys.path.insert(0, {str(EXPERIMENTS)!r})
-import reconstruct_dataset
-from absl import app
-from dataset import work
-
-def write(path, text):
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    os.replace(fresh, path)
-
-def job(source, folder, progress, *, settings, overwrite):
-    from jaxface.types import FaceError
-    source, folder = pathlib.Path(source), pathlib.Path(folder)
-    folder.mkdir(exist_ok=True)
-    def log(event):
-        with open(folder / "log", "a") as stream:
-            stream.write(f"{{os.getpid()}} {{event}}\\n")
-    log("start")
-    kind, pause = source.read_text().split()
-    if kind == "faceless":
-        raise FaceError("there is no face in it; film one.")
-    if kind == "broken":
-        raise OSError("the disk\\nis full")
-    if kind == "deadly":
-        os.kill(os.getpid(), 9)
-    chunks = [folder / f"{{k}}.chunk" for k in range({CHUNKS})]
-    for chunk in chunks:
-        if not chunk.exists():
-            time.sleep(float(pause))
-            write(chunk, f"{{kind}} {{chunk.stem}}")
-            log(chunk.stem)
-    write(folder / "result.json", json.dumps([chunk.read_text() for chunk in chunks]))
-    return dict(ok=len(chunks) - 1, bridged=1, lost=0)
-
-work.track_clip = job
-sys.path.remove({str(EXPERIMENTS)!r})
-app.run(reconstruct_dataset.main)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -90,87 +53,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", place)
     yield tmp_path
     shutil.rmtree(place, ignore_errors=True)
-
-
-def add(name: str, kind: str = "good", *, pause: float = 0.0) -> pathlib.Path:
-    path = pathlib.Path("clips") / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"{kind} {pause}")
-    return path
-
-
-def start(*options: str) -> subprocess.Popen:
-    command = [sys.executable, "driver.py", "--input_glob=clips/**/*.mp4", "--output_dir=out", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen, *, timeout: float = 180.0) -> tuple[int, str, list[str]]:
-    """Exit code, what it printed, and its complaints line by line."""
-    try:
-        printed, complaints = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return process.returncode, printed, complaints.splitlines()
-
-
-def table() -> dict[str, dict[str, str]]:
-    with open("out/summary.csv", newline="") as stream:
-        return {row["folder"]: row for row in csv.DictReader(stream)}
-
-
-def log_of(name: str) -> list[list[str]]:
-    path = pathlib.Path("out") / name / "log"
-    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def wait_for(condition, *, timeout: float = 90.0):
-    """The first true value of `condition()`."""
-    end = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return value
-
-
-def kill_workers(plan: dict[str, list[int]]) -> dict[str, list[int]]:
-    """Kills the first worker on each clip once the first chunk named is there, the second at the second, and so on.
-
-    Returns the ids of the killed.
-    """
-    killed = {name: [] for name in plan}
-
-    def kill_due() -> bool:
-        for name, chunks in plan.items():
-            log, past = log_of(name), len(killed[name])
-            tries = sum(event == "start" for _, event in log)
-            if past < len(chunks) and tries == past + 1 and any(event == str(chunks[past]) for _, event in log):
-                killed[name].append(int(log[-1][0]))
-                os.kill(killed[name][-1], signal.SIGKILL)
-        return all(len(killed[name]) == len(chunks) for name, chunks in plan.items())
-
-    wait_for(kill_due)
-    return killed
-
-
-def assert_complete(name: str, kind: str = "good") -> None:
-    """The result is that of a job which nobody disturbed, and no chunk was written twice."""
-    folder = pathlib.Path("out") / name
-    assert json.loads((folder / "result.json").read_text()) == [f"{kind} {k}" for k in range(CHUNKS)]
-    assert sorted(file.name for file in folder.glob("*.chunk")) == [f"{k}.chunk" for k in range(CHUNKS)]
-    written = collections.Counter(event for _, event in log_of(name) if event != "start")
-    assert set(written.values()) <= {1}
-
-
-def ray_processes() -> list[str]:
-    """Command lines of processes that belong to this test's Ray."""
-    place, found = os.environ["RAY_TMPDIR"].encode(), []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            line = (folder / "cmdline").read_bytes()
-            if int(folder.name) != os.getpid() and (place in line or place in (folder / "environ").read_bytes()):
-                found.append(line.decode())
-    return found
 
 
 def names(pattern: str) -> dict[str, str]:
@@ -263,10 +145,10 @@ def test_unexpected_errors_are_tried_again_and_faces_are_not(home):
         name = pathlib.Path(source).stem
         tries[name] += 1
         if name == "faceless":
-            raise FaceError("film one.")
+            raise FaceError(f"{source}: film one.")
         if name == "broken" or (name == "flaky" and tries[name] < 3):
             raise OSError("the disk\nis full")
-        return {"ok": 1, "bridged": 0, "lost": 0}
+        return {"ok": 1, "bridged": 0, "lost": 0}, "cut short." if name == "zoe" else ""
 
     for name in ("anna", "broken", "faceless", "flaky", "zoe"):
         add(f"{name}.mp4")
@@ -277,6 +159,7 @@ def test_unexpected_errors_are_tried_again_and_faces_are_not(home):
     }  # fmt: skip
     assert tries == {"anna": 1, "broken": 3, "faceless": 1, "flaky": 3, "zoe": 1}
     assert answers["broken"]["reason"] == "OSError: the disk is full." and answers["faceless"]["reason"] == "film one."
+    assert answers["anna"]["reason"] == "" and answers["zoe"]["reason"] == "cut short."
 
 
 def test_the_tracker_gets_settings_and_its_states_are_counted(monkeypatch):
@@ -285,13 +168,13 @@ def test_the_tracker_gets_settings_and_its_states_are_counted(monkeypatch):
     def track(source, folder, *, settings, overwrite, progress):
         assert (source, folder, settings, overwrite) == ("a.mp4", "out/a", TrackSettings(size=256), True)
         progress("look", 1, None)
-        return types.SimpleNamespace(status=("ok", "bridged", "ok"))
+        return types.SimpleNamespace(status=("ok", "bridged", "ok"), notes=("Cut short.", "Odd."))
 
     steps = []
     monkeypatch.setitem(sys.modules, "jaxface.tracking.track", types.SimpleNamespace(track=track))
     monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
-    counts = work.track_clip("a.mp4", "out/a", lambda *step: steps.append(step), settings={"size": 256}, overwrite=True)
-    assert counts == {"ok": 2, "bridged": 1, "lost": 0} and steps == [("look", 1, None)]
+    answer = work.track_clip("a.mp4", "out/a", lambda *step: steps.append(step), settings={"size": 256}, overwrite=True)
+    assert answer == ({"ok": 2, "bridged": 1, "lost": 0}, "Cut short. Odd.") and steps == [("look", 1, None)]
 
 
 def test_here_a_killed_run_goes_on_and_failures_do_not_stop_it(home):
@@ -315,12 +198,6 @@ def test_here_a_killed_run_goes_on_and_failures_do_not_stop_it(home):
     assert [event for _, event in log_of("anna")].count("start") == 1  # skipped without a look
     assert [event for _, event in log_of("broken")].count("start") == 3 + 2
     assert printed.endswith(pathlib.Path("out/summary.md").read_text())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -396,22 +273,6 @@ def test_ray_finishes_the_job_of_a_killed_worker(home):
     assert len(finished_lines) == 3 and all(" -> " in line for line in finished_lines)  # Ray's words are elsewhere
     assert "killed" in pathlib.Path("out/ray.log").read_text()
     wait_for(lambda: not ray_processes(), timeout=20.0)
-
-
-@contextlib.contextmanager
-def running_cluster(port: int):
-    """A Ray cluster that was there before, with two CPUs, known by address and token."""
-    ray = pathlib.Path(sys.executable).with_name("ray")
-    options = [f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block"]
-    options += ["--object-store-memory=100000000", f"--temp-dir={os.environ['RAY_TMPDIR']}"]
-    with open("cluster.log", "w") as log:
-        head = subprocess.Popen([ray, "start", "--head", *options], stdout=log, stderr=log)
-        try:
-            wait_for(lambda: "--block" in pathlib.Path("cluster.log").read_text())
-            yield head
-        finally:
-            head.terminate()
-            head.wait(timeout=60)
 
 
 @needs_ray

@@ -1,6 +1,7 @@
 """The work on one clip, wherever it is done: sent to the machines of a cluster by value, they need only jaxface.
 
-A job is called with (source, folder, progress), both absolute paths, and returns how many frames are in each state.
+A job is called with (source, folder, progress), both absolute paths, and returns how many frames are in each state and
+what else to know about the result, "" if nothing.
 """
 
 import os
@@ -8,12 +9,12 @@ import time
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None], None]
-Job = Callable[[str, str, Progress | None], dict[str, int]]
+Job = Callable[[str, str, Progress | None], tuple[dict[str, int], str]]
 
 
 def track_clip(
     source: str, folder: str, progress: Progress | None, *, settings: dict, overwrite: bool
-) -> dict[str, int]:
+) -> tuple[dict[str, int], str]:
     """Tracks the face in one clip; `settings` are those of TrackSettings. Raises FaceError."""
     from jaxface import commands
     from jaxface.tracking.records import FRAME_STATES, TrackSettings
@@ -21,7 +22,7 @@ def track_clip(
 
     commands._keep_compiled_code()
     tracked = track(source, folder, settings=TrackSettings(**settings), overwrite=overwrite, progress=progress)
-    return {state: tracked.status.count(state) for state in FRAME_STATES}
+    return {state: tracked.status.count(state) for state in FRAME_STATES}, " ".join(tracked.notes)
 
 
 def attempt(job: Job, source: str, folder: str, *, progress: Progress | None = None, on_cpu: bool = False) -> dict:
@@ -36,9 +37,9 @@ def attempt(job: Job, source: str, folder: str, *, progress: Progress | None = N
 
     start = time.perf_counter()
     try:
-        frames, status, reason = job(source, folder, progress), "done", ""
+        (frames, reason), status = job(source, folder, progress), "done"
     except FaceError as error:
-        frames, status, reason = {}, "failed", one_line(error)
+        frames, status, reason = {}, "failed", one_line(error).removeprefix(f"{source}: ")
     except Exception as error:  # a defect of ours, or of a library, of whatever class: that may be unknown elsewhere
         raise RuntimeError(f"{type(error).__name__}: {one_line(error)}") from error
     return {"status": status, "frames": frames, "seconds": time.perf_counter() - start, "reason": reason}

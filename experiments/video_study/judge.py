@@ -126,9 +126,9 @@ def lid_gaps(landmarks_mm: np.ndarray) -> np.ndarray:
 
 
 def blink_depth(lids_mm: np.ndarray) -> float:
-    """How far the lids close in the blinks, against their median opening (mm); the mean of both blinks."""
+    """How far the lids close in the blinks, against the upper quartile of their opening (mm); the mean of both."""
     shut = [lids_mm[max(at - _BLINK_REACH, 0) : at + _BLINK_REACH + 1].min() for at in blink_frames(len(lids_mm))]
-    return float(np.median(lids_mm) - np.mean(shut))
+    return float(np.percentile(lids_mm, 75) - np.mean(shut))
 
 
 def camera_mm(vertices_mm: jax.Array, pose: Pose, *, size: int) -> np.ndarray:

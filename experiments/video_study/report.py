@@ -110,8 +110,8 @@ def to_markdown(records: list[dict], left_out: dict[str, str], settings: dict, a
         "RMSE: distance of true points seen in the frame (or, for the person, from the front) from the mesh after"
         " similarity ICP, mm. Jitter: mean vertex acceleration in the camera frame, mm/frame^2; of the error: that of"
         " the tracked less the true landmarks. Landmark error: rms distance of these at the true scale, mean depth"
-        " apart. Blink: how far the lids close, against their median opening. Still clip: nothing moves but the"
-        " camera's noise; the standard deviation of the vertices over time.",
+        " apart. Blink: how far the lids close, against the upper quartile of their opening. Still clip: nothing"
+        " moves but the camera's noise; the standard deviation of the vertices over time.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,8 @@ MAX_PIXEL_ASPECT = 4.0  # anamorphic video stays far below
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,mjpeg,mpjpeg,h264,hevc,m4v,asf,flv,ogg,dv"
 _INDEXED = (b"ftyp", b"mdat", b"wide", b"free", b"skip")  # how files of the MP4 and MOV family begin
 
+_JPEG = b"\xff\xd8\xff"
+
 # What the bindings raise on damaged files.
 _BROKEN = (av.FFmpegError, ValueError, IndexError, OverflowError, TypeError)
 
@@ -94,11 +96,13 @@ class Video:
         return float((ticks or 0) * self._stream.time_base)
 
     def _ends_early(self) -> bool:
-        """Whether the header promises more than came. Sound may last a little longer than the pictures."""
-        if self._container.duration is None:
-            return False
-        promised_s = ((self._container.start_time or 0) + self._container.duration) / av.time_base
-        slack_s = 2.0 / self.rate if len(self._container.streams) == 1 else 1.0
+        """Whether the header promises more than came."""
+        if self._stream.duration is not None:
+            promised_s = self._seconds((self._stream.start_time or 0) + self._stream.duration)
+            slack_s = 2.0 / self.rate
+        else:  # that of all streams together: sound may last a little longer than the pictures
+            promised_s = ((self._container.start_time or 0) + (self._container.duration or 0)) / av.time_base
+            slack_s = 2.0 / self.rate if len(self._container.streams) == 1 else 1.0
         return promised_s > self._end_s + slack_s
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -120,42 +124,48 @@ class Video:
 
 
 def _open(path: pathlib.Path) -> tuple[av.container.InputContainer, av.VideoStream]:
-    if not path.exists():
-        raise FaceError(f"{path}: it does not exist; check the path.")
-    if path.stat().st_size == 0:
-        raise FaceError(f"{path}: the file is empty; get a complete copy.")
-    with path.open("rb") as file:
-        head = file.read(8)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    head = _head(path)
+    # Left to guess, ffmpeg takes some streams of JPEGs for one picture.
+    kind = "mjpeg" if head.startswith(_JPEG) else None
     try:
-        container = av.open(os.path.abspath(path), options=options, metadata_errors="ignore")
-    except PermissionError:
-        raise FaceError(f"{path}: it may not be read; check its permissions.") from None
+        container = av.open(os.path.abspath(path), format=kind, options=options, metadata_errors="ignore")
     except _BROKEN:
-        raise FaceError(_unreadable(path)) from None
-    fault = _fault(container, path)
+        raise FaceError(f"{path}: {_guess(head)}") from None
+    fault = _fault(container, head)
     if fault:
         container.close()
-        raise FaceError(fault)
+        raise FaceError(f"{path}: {fault}")
     return container, container.streams.video[0]
 
 
-def _unreadable(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(8)
+def _head(path: pathlib.Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except FileNotFoundError:
+        raise FaceError(f"{path}: it does not exist; check the path.") from None
+    except OSError as error:
+        raise FaceError(f"{path}: it cannot be read ({error.strerror}); check its permissions.") from None
+    if not head:
+        raise FaceError(f"{path}: the file is empty; get a complete copy.")
+    return head
+
+
+def _guess(head: bytes) -> str:
+    """Why ffmpeg may have refused a file that begins like this."""
     if head[4:] in _INDEXED:
-        return f"{path}: its index is missing or damaged, as when a recording is cut off; get a complete copy."
-    return f"{path}: this is not a video, or its beginning is damaged; give an MP4, MOV, AVI, MPEG, WebM or MJPEG file."
+        return "its index is missing or damaged, as when a recording is cut off; get a complete copy."
+    return "this is not a video, or its beginning is damaged; give an MP4, MOV, AVI, MPEG, WebM or MJPEG file."
 
 
-def _fault(container: av.container.InputContainer, path: pathlib.Path) -> str:
+def _fault(container: av.container.InputContainer, head: bytes) -> str:
     """Why an opened file gives no pictures, or nothing."""
-    if not container.streams:
-        return _unreadable(path)
     if not container.streams.video:
-        return f"{path}: it holds no pictures; give a video, not a sound recording."
+        sound = "it holds no pictures; give a video, not a sound recording."
+        return sound if container.streams.audio else _guess(head)
     if container.streams.video[0].codec_context is None:
-        return f"{path}: its pictures are damaged or of an unknown kind; get a complete copy or convert it to MP4."
+        return "its pictures are damaged or of an unknown kind; get a complete copy or convert it to MP4 (H.264)."
     return ""
 
 

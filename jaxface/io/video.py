@@ -37,8 +37,8 @@ class Clip:
     """The chosen frames of a video (`files` is None) or of photos in natural order ("2" before "10").
 
     `path` is the video, or the folder that holds all photos; `name` is its name without suffix. `frames_per_second` is
-    the chosen frames' mean rate: the source's (photos: 25) over `stride`. `num_frames` counts them; fewer come if the
-    video is damaged. `start`, `stop` (exclusive) and `stride` count the source's frames.
+    the chosen frames' mean rate: the source's (photos: 25) over `stride`. `num_frames` counts them, an estimate
+    if the video is damaged. `start`, `stop` (exclusive) and `stride` count the source's frames.
     """
 
     path: pathlib.Path

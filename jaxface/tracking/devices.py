@@ -13,7 +13,9 @@ from jaxface.types import FaceError
 _CPU_CHUNK = 8  # frames in sequence: enough to hide dispatch, few to lose when interrupted
 _MOST = 64  # frames a device: more brings accelerators nothing
 _MEMORY_SHARE = 0.7  # of a device's memory
-_BYTES_PER_PIXEL = 1600  # of one frame's square crop, all stages; measured
+# Of one frame in all stages, by XLA's own account of the compiled programs: its square crop, and meshes with textures.
+_BYTES_PER_PIXEL = 1000
+_BYTES_BESIDE = 320e6
 
 
 def frame_map(function: Callable[..., Any], *, devices: Sequence[jax.Device] | None = None) -> Callable[..., Any]:
@@ -74,7 +76,7 @@ def _in_sequence(mesh: Mesh) -> bool:
 def _frames_in_memory(device: jax.Device, *, size: int) -> int:
     """A power of two, so that small differences between machines of a kind change nothing."""
     memory = (device.memory_stats() or {}).get("bytes_limit", 0)
-    frames = int(_MEMORY_SHARE * memory / (_BYTES_PER_PIXEL * size * size))
+    frames = int(_MEMORY_SHARE * memory / (_BYTES_BESIDE + _BYTES_PER_PIXEL * size * size))
     return min(_MOST, 1 << max(frames.bit_length() - 1, 0))
 
 

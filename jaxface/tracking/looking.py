@@ -58,7 +58,7 @@ def _look_on(run: Run, shared: Shared, done: int) -> None:
         landmarker_task=run.settings.landmarker_task, timeline=run.timeline,
     )  # fmt: skip
     index = done
-    if first == done * run.chunk:  # a shorter chunk is the last one
+    if first == done * run.chunk and first < run.clip.num_frames:  # a shorter chunk is the last one
         with contextlib.closing(prefetch(sightings, depth=2 * run.chunk)) as stream:
             for chunk in _batches(stream, run.chunk):
                 arrays = _look_at(run, shared, chunk)

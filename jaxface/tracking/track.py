@@ -6,6 +6,7 @@ run goes on from there, with the same result.
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -22,7 +23,7 @@ from jaxface.presets import PRESETS
 from jaxface.tracking import devices, outputs
 from jaxface.tracking.flow import Timeline, Writer
 from jaxface.tracking.fusing import fuse
-from jaxface.tracking.journal import MARKER, open_journal
+from jaxface.tracking.journal import MANIFEST, MARKER, open_journal
 from jaxface.tracking.looking import look
 from jaxface.tracking.records import Track, TrackSettings
 from jaxface.tracking.refining import load_light, load_notes, refine
@@ -59,10 +60,12 @@ def track(
     chosen = {name: getattr(settings, name) for name in ("start", "stop", "stride", "max_frames")}
     clip = open_clip(source, **chosen)
     model = store.resolve(settings.model)
-    chunk = devices.chunk_length(size=settings.size, num_frames=clip.num_frames, override=settings.chunk)
+    wanted = settings.chunk or (None if overwrite else _begun_with(folder))
+    chunk = devices.chunk_length(size=settings.size, num_frames=clip.num_frames, override=wanted)
+    task = settings.landmarker_task and os.path.basename(settings.landmarker_task)
     identity = {
         "input": fingerprint(clip),
-        "settings": dataclasses.asdict(settings) | {"model": model.name, "chunk": chunk},
+        "settings": dataclasses.asdict(settings) | {"model": model.name, "chunk": chunk, "landmarker_task": task},
         "versions": versions(),
     }
     _check_folder(folder)
@@ -109,6 +112,14 @@ def _track(run: Run) -> Track:
     )  # fmt: skip
     outputs.write_all(run, fused, result, sums, num_chunks=looked.num_chunks)
     return result
+
+
+def _begun_with(folder: pathlib.Path) -> int | None:
+    """The chunk length of an earlier run: one that was begun on another device goes on here."""
+    try:
+        return int(json.loads((folder / WORK / MANIFEST).read_text())["settings"]["chunk"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _topology(model) -> tuple[np.ndarray, ...]:

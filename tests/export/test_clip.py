@@ -69,9 +69,11 @@ def test_players_get_what_they_need(tmp_path, rate, stored):
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path, capfd):
-    for name in ("a.mp4", "b.mp4"):
-        write_clip(tmp_path / name, moving(20, height=64, width=96), frames_per_second=25.0)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    written = set()
+    for _ in range(30):  # what depends on where memory lies shows in one of ten
+        write_clip(tmp_path / "a.mp4", moving(20, height=64, width=96), frames_per_second=25.0)
+        written.add((tmp_path / "a.mp4").read_bytes())
+    assert len(written) == 1
     assert capfd.readouterr() == ("", "")
 
 

@@ -84,8 +84,9 @@ def test_few_frames(num_frames):
 
 def test_gradient_of_the_energy_is_zero_there():
     estimates, information, stiffness = (jnp.asarray(part, jnp.float32) for part in clip(decades=0.0, gaps=(9, 10, 11)))
-    best = smooth_trajectory(estimates, information, stiffness=stiffness, strength=3.0)
+    best = _jitted(estimates, information, stiffness=stiffness, strength=3.0)
 
+    @jax.jit
     def energy(x):
         return temporal_energy(x, estimates, information, stiffness=stiffness, strength=3.0)
 
@@ -167,7 +168,9 @@ def test_plain_jit_and_vmap_agree_and_strengths_share_one_compile():
         return smooth_trajectory(estimates, information, stiffness=stiffness, strength=strength)
 
     jitted = jax.jit(solve)
-    together = jax.jit(jax.vmap(solve))(*(jnp.stack(parts) for parts in zip(*cases, strict=True)), jnp.array([0.5, 20.0]))
+    together = jax.jit(jax.vmap(solve))(
+        *(jnp.stack(parts) for parts in zip(*cases, strict=True)), jnp.array([0.5, 20.0])
+    )
     traces.clear()
     for index, strength in enumerate([0.5, 20.0]):
         compiled = jitted(*cases[index], strength)
@@ -182,9 +185,9 @@ def test_a_thousand_frames_of_sixty_unknowns_take_seconds():
     arguments = [jnp.asarray(part, jnp.float32) for part in (estimates, information)]
     solve = jax.jit(smooth_trajectory)
     path = jax.block_until_ready(solve(*arguments, stiffness=jnp.asarray(stiffness, jnp.float32), strength=1.0))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process, whatever else the machine does
     path = jax.block_until_ready(solve(*arguments, stiffness=jnp.asarray(stiffness, jnp.float32), strength=1.0))
-    assert time.perf_counter() - start < 30.0  # 3 s on two idle cores
+    assert time.process_time() - start < 60.0  # 3 s of the clock on two idle cores
     gradient = information @ (np.float64(path) - estimates)[..., None]
     jump = stiffness**2 * np.diff(np.float64(path), n=2, axis=0)
     residual = gradient[..., 0]
