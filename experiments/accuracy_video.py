@@ -27,7 +27,9 @@ from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import track
 from jaxface.types import FaceError
 
-FRAMES = flags.DEFINE_integer("frames", 48, "frames of the video", lower_bound=4)
+FRAMES = flags.DEFINE_integer(
+    "frames", 48, "frames of the video; below 48 the head turns faster than heads do", lower_bound=4
+)
 SIZE = flags.DEFINE_integer("size", 256, "side of the video and of the fine stage's crop, pixels", lower_bound=64)
 WORLDS = flags.DEFINE_list("worlds", list(report.WORLDS), "worlds to play in")
 MODEL = flags.DEFINE_string("model", "default", "name of an installed face model, which is fitted")

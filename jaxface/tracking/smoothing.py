@@ -14,7 +14,7 @@ from jaxface.tracking.packing import at
 from jaxface.tracking.steps import Shared, place
 from jaxface.types import MorphableModel, Pose, Region
 
-STRENGTH = 0.3  # of the temporal energy at --smooth=1, per mm^2 of acceleration; measured on rendered clips
+STRENGTH = 10.0  # of the temporal energy at --smooth=1, per mm^2 of acceleration; measured on rendered clips
 _LEVER_MM = 80.0  # from the head's middle to the face: what a turn moves
 _LONGEST_GAP_S = 1.0  # frames without a face are bridged over at most this
 _POSE = 6  # numbers of a pose

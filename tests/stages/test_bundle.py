@@ -27,12 +27,13 @@ SHARED = dict(model=MODEL, patches=PATCHES, camera=orthographic())
 def scenes():
     """One person (the same key) at three yaws with true landmarks, and each frame's own fit."""
     light = preset_light("soft")
-    shoot = jax.jit(
-        lambda yaw: synthetic_face(
-            jax.random.key(3), model=MODEL, size=SIZE, yaw=yaw, light=light, levels=1,
-            settings=FaceSettings(off_basis_mm=0.3),
+
+    def shoot(yaw):
+        settings = FaceSettings(off_basis_mm=0.3)
+        return synthetic_face(
+            jax.random.key(3), model=MODEL, size=SIZE, yaw=yaw, light=light, levels=1, settings=settings
         )
-    )  # fmt: skip
+
     alone = jax.jit(
         lambda landmarks, image: coarse.refine(
             coarse.run(landmarks, model=MODEL, camera=orthographic()), landmarks, image, WHOLE, **SHARED

@@ -29,19 +29,21 @@ SETTINGS = TrackSettings(size=SIZE, chunk=4)
 MODEL = load_default()
 
 
+def _image(t, light):
+    settings = FaceSettings(off_basis_mm=0.3)
+    yaw = jnp.float32(0.1 * (t - 2))
+    return synthetic_face(
+        jax.random.key(7), model=MODEL, size=224, yaw=yaw, light=light, levels=1, settings=settings
+    ).image
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
     """Six frames of a turning head; in one of them the lens is covered."""
     folder, light = tmp_path_factory.mktemp("clip") / "turning", preset_light("soft")
     folder.mkdir()
-    shoot = jax.jit(
-        lambda yaw: synthetic_face(
-            jax.random.key(7), model=MODEL, size=224, yaw=yaw, light=light, levels=1,
-            settings=FaceSettings(off_basis_mm=0.3),
-        ).image
-    )  # fmt: skip
     for t in range(FRAMES):
-        pixels = np.round(255.0 * np.asarray(shoot(jnp.float32(0.1 * (t - 2))))).astype(np.uint8)
+        pixels = np.round(255.0 * np.asarray(_image(t, light))).astype(np.uint8)
         Image.fromarray(pixels * (t != GAP)).save(folder / f"frame{t}.png")
     return folder
 
@@ -69,7 +71,8 @@ def test_all_files_are_there_and_open(result):
     tree, _ = read_glb(folder / "animation.glb")
     assert tuple(tree["meshes"][0]["extras"]["targetNames"]) == arkit_names(MODEL.expression_names)
     assert tree["accessors"][tree["animations"][0]["samplers"][0]["input"]]["count"] == FRAMES
-    rows = list(csv.DictReader(open(folder / "tracking.csv")))
+    with open(folder / "tracking.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == list(found.status)
     said = json.loads((folder / "result.json").read_text())
     assert said["model"] == "default" or said["model"]["name"] == "default"
@@ -149,6 +152,7 @@ def test_what_is_lost_is_made_anew_to_the_byte(result, clip, lost):
     assert [name for name in before if before[name] != after[name]] == []
 
 
+@pytest.mark.slow
 def test_another_chunk_length_gives_the_same_person(result, clip, tmp_path):
     found, _, _ = result
     other = track(clip, tmp_path / "other", settings=dataclasses.replace(SETTINGS, chunk=3, smooth=1.0))

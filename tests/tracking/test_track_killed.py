@@ -38,10 +38,6 @@ def kill_often(clip, environment, folder, *, moments):  # noqa: F811
     )  # fmt: skip
 
 
-def test_two_kills(clip, environment, tmp_path):  # noqa: F811
-    kill_often(clip, environment, tmp_path, moments=2)
-
-
 @pytest.mark.slow
 def test_ten_kills(clip, environment, tmp_path):  # noqa: F811
     kill_often(clip, environment, tmp_path, moments=10)

@@ -1,0 +1,91 @@
+"""What runs in a process of its own, where peak memory, compilations and the device's memory are nobody else's.
+
+python child.py PART ARGUMENTS_AS_JSON ANSWER_FILE
+"""
+
+import contextlib
+import json
+import pathlib
+import resource
+import sys
+import time
+from collections.abc import Iterator
+
+import jax
+
+from jaxface.tracking.flow import Timeline
+from jaxface.tracking.records import TrackSettings
+from jaxface.tracking.track import track
+from jaxface.types import FaceError
+from video_bench import clips, throughput
+
+LANES = ("decode", "detect", "device", "write")
+_COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event, one for each program; hits in the cache too
+
+
+def follow(source: str, folder: str, *, size: int, picture: str | None = None) -> dict:
+    """Tracks a clip; how it went, who was busy, and the peak of this process."""
+    timeline, start = Timeline(), time.perf_counter()
+    found = track(source, folder, settings=TrackSettings(model="default", size=size), timeline=timeline)
+    seconds = time.perf_counter() - start
+    if picture:
+        timeline.draw(picture)
+    shares = {lane: timeline.busy_share(lane) for lane in LANES}
+    return {"frames": len(found.status), "ok": found.status.count("ok"), "track_seconds": seconds, "busy": shares}
+
+
+def retrace(source: str, folder: str, *, size: int, num_frames: int) -> dict:
+    """How many programs are compiled for a clip, and for the next one of the same length in the same process."""
+    counts = []
+    for number in range(2):
+        start = number * num_frames
+        settings = TrackSettings(model="default", size=size, start=start, stop=start + num_frames)
+        with compiled_programs() as programs:
+            track(source, f"{folder}/{number}", settings=settings)
+        counts.append(len(programs))
+    return {"frames": num_frames, "first": counts[0], "second": counts[1], "names": programs}
+
+
+@contextlib.contextmanager
+def compiled_programs() -> Iterator[list[str]]:
+    """Names of everything that XLA compiles meanwhile, small programs between the steps included."""
+    names, active = [], True
+
+    def listen(event: str, duration_secs: float, **details) -> None:
+        if active and event == _COMPILED:
+            names.append(str(details.get("fun_name", "a program")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)  # JAX has no public way to take it back
+    try:
+        yield names
+    finally:
+        active = False
+
+
+def circumstances() -> dict:
+    """Device and peak memory of this process; MiB."""
+    device = jax.local_devices()[0]
+    at_most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
+    return {
+        "device": device.device_kind,
+        "backend": device.platform,
+        "peak_mib": at_most / 2**20 if sys.platform == "darwin" else at_most / 2**10,  # bytes or KiB
+        "device_peak_mib": None if peak is None else peak / 2**20,
+    }
+
+
+PARTS = {"render": clips.render, "throughput": throughput.measure, "follow": follow, "retrace": retrace}
+
+
+def main(part: str, arguments: str, answer: str) -> None:
+    """Does a part and leaves its answer; a user's mistake ends the process with a sentence."""
+    try:
+        result = PARTS[part](**json.loads(arguments))
+    except FaceError as error:
+        sys.exit(f"benchmark_video: {error}")
+    pathlib.Path(answer).write_text(json.dumps(result | circumstances()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,199 @@
+"""The benchmark of tracking: its parts with fakes, and a small run from its command line."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from absl import app
+from PIL import Image
+
+EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
+ROW = {"devices": 1, "chunk": 8, "size": 512, "frames_per_second": 62.0, "compile_seconds": 9.0,
+       "frame_ms": {"look": 4.0, "refine": 12.0}, "shares": {"look": 0.25, "refine": 0.75}}  # fmt: skip
+RUN = {"frames": 48, "ok": 47, "seconds": 96.0, "track_seconds": 90.0, "peak_mib": 1000.0, "device_peak_mib": None,
+       "busy": {"decode": 0.1, "detect": 0.2, "device": 0.9, "write": 0.05}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXPERIMENTS)
+        from video_bench import child, clips, report, sections, throughput
+
+        yield SimpleNamespace(child=child, clips=clips, report=report, sections=sections, throughput=throughput)
+
+
+def throughput_of(*rows, device="NVIDIA H100 80GB HBM3"):
+    return {"rows": list(rows), "local_devices": 1, "device": device, "backend": "gpu"}
+
+
+def clip_of(*, single=(4.0, 6.0), long_peak=1040.0, second=0):
+    return {
+        "cold": RUN | {"seconds": 150.0}, "warm": RUN, "long": RUN | {"frames": 480, "peak_mib": long_peak},
+        "single_seconds": list(single), "retrace": {"frames": 9, "first": 40, "second": second, "names": []},
+    }  # fmt: skip
+
+
+def wanted(bench, throughput, clip):
+    return {row["figure"]: (row["found"], row["holds"]) for row in bench.report.summarise(throughput, clip)["wanted"]}
+
+
+def test_the_long_clip_is_the_short_one_forth_and_back(bench, tmp_path):
+    short = tmp_path / "short"
+    short.mkdir()
+    for number in range(3):
+        Image.new("RGB", (4, 4), (50 * number, 0, 0)).save(short / f"{number:06d}.png")
+    assert bench.sections.lengthen(short, tmp_path / "long", factor=3) == 9
+    photos = sorted((tmp_path / "long").iterdir())
+    assert [Image.open(photo).getpixel((0, 0))[0] // 50 for photo in photos] == [0, 1, 2, 2, 1, 0, 0, 1, 2]
+
+
+def test_the_clock_keeps_compiling_apart(bench, monkeypatch):
+    moments = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0, 30.0, 32.0])  # 5 s with compilation, then 1, 3 and 2
+    monkeypatch.setattr(bench.throughput.time, "perf_counter", lambda: next(moments))
+    clock, calls = bench.throughput.Clock(3), []
+    assert clock.time("look", lambda x, *, shared: calls.append(x) or shared, 7, shared=8) == 8
+    assert calls == [7] * 4 and clock.seconds == {"look": 2.0} and clock.compile_seconds == {"look": 3.0}
+
+
+def test_a_row_counts_every_step_as_often_as_a_frame_sees_it(bench):
+    clock = SimpleNamespace(
+        seconds=dict.fromkeys(bench.throughput.STEPS, 0.4), compile_seconds={"look": 2.0, "refine": 3.0}
+    )
+    row = bench.throughput.to_row([clock], devices=1, chunk=4, size=128)
+    times = len(bench.throughput.STEPS) + bench.throughput.ROUNDS - 1
+    assert row["frames_per_second"] == pytest.approx(1.0 / (0.1 * times)) and row["compile_seconds"] == 5.0
+    assert row["shares"]["rejoin"] == pytest.approx(bench.throughput.ROUNDS / times)
+    assert sum(row["shares"].values()) == pytest.approx(1.0)
+
+
+def test_chunks_that_cannot_be_shared_out_or_do_not_fit_are_said_so(bench, monkeypatch):
+    def out_of_memory(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    devices = [SimpleNamespace(platform="gpu")] * 2
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
+    monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
+    monkeypatch.setattr(bench.throughput, "_see", out_of_memory)
+    rows = bench.throughput.measure(sizes=[128], chunks=[], repeats=1, num_devices=None)["rows"]
+    assert [row["chunk"] for row in rows] == list(bench.throughput.CHUNKS["accelerator"])
+    assert "multiple" in rows[0]["note"] and "memory" in rows[1]["note"]
+    text = bench.report.to_markdown(bench.report.summarise(throughput_of(*rows), None), why_no_clip="no detector")
+    assert "not run: does not fit" in text and "Not run: no detector." in text
+
+
+def test_other_errors_are_not_hidden(bench, monkeypatch):
+    def broken(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
+    monkeypatch.setattr(bench.throughput, "_see", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        bench.throughput.measure(sizes=[128], chunks=[1], repeats=1, num_devices=1)
+
+
+def test_fewer_devices_get_functions_of_their_own(bench, monkeypatch):
+    devices, seen = jax.local_devices(), []
+    frame_map = bench.throughput.run.devices.frame_map
+    monkeypatch.setattr(
+        bench.throughput.run.devices, "frame_map", lambda f: seen.append(jax.local_devices()) or frame_map(f)
+    )
+    monkeypatch.setattr(jax, "local_devices", lambda: devices * 2)
+    assert set(bench.throughput._mapped(128, devices)) >= {"look", "rejoin", "settle", "refine", "lift"}
+    assert seen and all(each == devices for each in seen)
+
+
+def test_every_compiled_program_is_heard_and_none_after(bench):
+    x, y = jnp.zeros(3), jnp.zeros(4)
+    double = jax.jit(lambda x: 2.0 * x + 1.0)
+    with bench.child.compiled_programs() as first:
+        double(x)
+    with bench.child.compiled_programs() as second:
+        double(x)
+    double(y)
+    assert len(first) == 1 and second == []
+
+
+def test_wanted_figures_and_their_limits(bench):
+    good = wanted(bench, throughput_of(ROW), clip_of())
+    assert {holds for _, holds in good.values()} == {"yes"} and len(good) == 4
+    figures = sorted(found for found, _ in good.values())
+    assert figures == pytest.approx([0.0, 0.04, 0.4, 62.0])  # compiled, memory, 2 s a frame over 5 s, frames/s
+    slow = ROW | {"frames_per_second": 100.0, "devices": 2}
+    bad = wanted(bench, throughput_of(slow), clip_of(single=(3.9,), long_peak=1060.0, second=2))
+    assert {holds for _, holds in bad.values()} == {"no"} and len(bad) == 4
+    assert wanted(bench, throughput_of(ROW, device="cpu"), None) == {}
+
+
+def test_every_section_names_the_device_and_what_bounds_it(bench):
+    found = bench.report.summarise(throughput_of(ROW), clip_of())
+    text = bench.report.to_markdown(found, picture="timeline.png")
+    sections = text.split("\n## ")[1:]
+    assert len(sections) == 3 and all("NVIDIA H100" in section.splitlines()[0] for section in sections)
+    assert "bound by `refine` with 75 %" in text and "Bound by `device`, busy 90 %" in text and "timeline.png" in text
+    assert "| look % | refine % |" in text and "device peak MiB" not in text
+    assert bench.report.slug(found["machine"]["device"]) == "nvidia_h100_80gb_hbm3"
+
+
+def test_a_child_that_fails_is_no_result(bench, capfd, tmp_path):
+    (tmp_path / "empty").mkdir()
+    settings = {"source": str(tmp_path / "empty"), "folder": str(tmp_path / "out"), "size": 128}
+    with pytest.raises(bench.sections.Failed):
+        bench.sections.call("follow", environment={"JAX_PLATFORMS": "cpu"}, **settings)
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("benchmark_video:") and "empty" in said
+
+
+def test_the_order_of_the_parts(bench, monkeypatch, tmp_path):
+    """Cold before warm, one photo more than counts, and the long clip last, with one cache for all."""
+    calls, caches = [], set()
+
+    def call(part, *, environment=None, **arguments):
+        calls.append(part if part != "follow" else pathlib.Path(arguments["folder"]).name)
+        caches.add((environment or {}).get("JAX_COMPILATION_CACHE_DIR"))
+        return RUN
+
+    seconds = iter([9.0, 4.0, 6.0])
+    monkeypatch.setattr(bench.sections, "call", call)
+    monkeypatch.setattr(bench.sections, "run", lambda command, _: calls.append("photo") or next(seconds))
+    monkeypatch.setattr(bench.sections, "lengthen", lambda *_, factor: calls.append(factor))
+    found = bench.sections.whole_clip(bench.sections.Plan(48, 256, 10, 2), tmp_path / "timeline.png")
+    assert calls == ["render", "cold", "warm", "photo", "photo", "photo", "retrace", 10, "long"]
+    assert found["single_seconds"] == [4.0, 6.0] and len(caches - {None}) == 1
+
+
+def test_flags_that_are_no_numbers(bench, monkeypatch):
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    import benchmark_video
+
+    for words in (["8", "x"], ["0"], ["-4"]):
+        with pytest.raises(app.UsageError, match="--chunks=.*positive numbers"):
+            benchmark_video._numbers(SimpleNamespace(name="chunks", value=words))
+    assert benchmark_video._numbers(SimpleNamespace(name="chunks", value=["1", "32"])) == [1, 32]
+
+
+@pytest.mark.slow
+def test_small_run_from_the_command_line(tmp_path):
+    pytest.importorskip("mediapipe", reason="clips need landmarks")
+    settings = ["--sizes=128", "--chunks=2", "--repeats=1", "--frames=4", "--size=128", "--long_factor=2"]
+    command = [sys.executable, str(EXPERIMENTS / "benchmark_video.py"), *settings, "--singles=1"]
+    ended = subprocess.run(
+        [*command, f"--output_dir={tmp_path}"], capture_output=True, text=True, timeout=1800,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads((tmp_path / "benchmark_video_cpu.json").read_text())
+    (row,) = found["throughput"]
+    assert row["frames_per_second"] > 0.0 and row["compile_seconds"] > 1.0
+    assert found["clip"]["warm"]["ok"] == 4 and found["clip"]["long"]["frames"] == 8
+    assert found["clip"]["warm"]["seconds"] < found["clip"]["cold"]["seconds"]
+    assert found["clip"]["retrace"]["first"] > 0 and found["clip"]["retrace"]["second"] == 0
+    assert found["clip"]["warm"]["busy"]["device"] > 0.1 and found["clip"]["warm"]["peak_mib"] > 100.0
+    assert Image.open(tmp_path / "timeline_video_cpu.png").size[0] > 500
+    assert "Benchmark of tracking on cpu" in (tmp_path / "benchmark_video_cpu.md").read_text()
