@@ -182,7 +182,7 @@ def test_the_input_is_left_alone_and_its_type_does_not_matter(rec):
     np.testing.assert_array_equal(bytes_, kept)
     assert stages == ["landmarks", "templates", "coarse", "coarse shading", "medium", "fine", "detail"]
     change_px = np.abs(again.maps.height_px - rec.maps.height_px)  # at outlines a pixel may see another surface
-    assert np.median(change_px) < 0.2 and np.percentile(change_px, 98.0) < 2.0
+    assert np.median(change_px) < 0.2 and np.percentile(change_px, 95.0) < 2.0
 
 
 def test_landmarks_may_come_from_a_file(rec, tmp_path):

@@ -11,12 +11,13 @@ from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.stages import bundle
 from jaxface.tracking.looking import Looked, chunk_name
-from jaxface.tracking.packing import at, join, pack, unpack
+from jaxface.tracking.packing import at, join, pack, stack, unpack
 from jaxface.tracking.run import Run
 from jaxface.tracking.steps import Shared, Sight, State
 from jaxface.types import Camera
 
 ROUNDS = 2  # of the bundle: the second changes little
+_MEDIUM_FRAMES = 16  # spread over the clip: enough for a mean
 _TURNED_AWAY_DEGREES = 75.0
 
 
@@ -111,19 +112,12 @@ def _settle(run: Run, chunks: list[dict], shared: Shared, singles: np.ndarray, b
                 reason or _judge(at(settled.state, index=row), at(sight, index=row))
                 for row, reason in enumerate(chunk["reason"])
             ]
-            good = np.array([not reason for reason in reasons]) & np.isfinite(settled.offset_mm).all(axis=(1, 2))
-            arrays = pack(state=settled.state) | {
-                "motion": settled.motion,
-                "medium_residual": settled.medium_residual,
-                "offset_mm": settled.offset_mm[good].sum(axis=0),
-                "offset_count": np.array(good.sum()),
-                "reason": np.array(reasons),
-            }
+            arrays = pack(state=settled.state) | {"motion": settled.motion, "reason": np.array(reasons)}
             run.commit(name, arrays)
         run.progress("settle", index + 1, len(chunks))
     run.writer.flush()
     settled = [_load(run, "settle", k) for k in range(len(chunks))]
-    return _collect(chunks, settled, shared, singles)
+    return _add_medium(run, _collect(chunks, settled, shared, singles))
 
 
 def _judge(state: State, sight: Sight) -> str:
@@ -144,16 +138,6 @@ def _judge(state: State, sight: Sight) -> str:
 def _collect(chunks: list[dict], settled: list[dict], shared: Shared, singles: np.ndarray) -> Fused:
     state = join([unpack(each, "state", kind=State) for each in settled])
     reason = [str(each) for chunk in settled for each in chunk["reason"]]
-    good = np.array([not each for each in reason])
-    count = sum(int(each["offset_count"]) for each in settled)
-    notes = []
-    medium = np.concatenate([each["medium_residual"] for each in settled])
-    better = bool(good.any()) and bool(np.median(medium[good]) <= np.median(state.shading_residual[good]))
-    if better and count:
-        offset_mm = sum(each["offset_mm"] for each in settled) / count
-        shared = shared._replace(offset_mm=jnp.asarray(offset_mm, jnp.float32))
-    else:
-        notes.append("medium stage left out: its shading explains the frames worse than the coarse shape's")
     return Fused(
         shared=shared,
         single_identity=singles,
@@ -165,5 +149,38 @@ def _collect(chunks: list[dict], settled: list[dict], shared: Shared, singles: n
         reason=reason,
         name=[str(each) for chunk in chunks for each in chunk["name"]],
         time_s=np.concatenate([each["time_s"] for each in chunks]),
-        notes=notes,
+        notes=[],
     )
+
+
+def _add_medium(run: Run, fused: Fused) -> Fused:
+    """The person with what the medium stage adds, the mean over some frames, unless shading tells against it."""
+    good = np.flatnonzero([not each for each in fused.reason])
+    if not len(good):
+        return fused
+    chosen = good[np.unique(np.linspace(0, len(good) - 1, _MEDIUM_FRAMES).round().astype(int))]
+    offsets_mm, residuals = [], []
+    for start in range(0, len(chosen), run.chunk):
+        name = chunk_name("medium", index=start // run.chunk)
+        if not run.journal.has(name):
+            rows = chosen[start : start + run.chunk]
+            sights = stack([_sight(run, int(t)) for t in rows])
+            faces = jax.tree.map(lambda leaf, rows=rows: leaf[rows], fused.state.face)
+            offset_mm, residual = run.fetch("deform", sights, faces, shared=fused.shared)
+            finite = np.isfinite(offset_mm).all(axis=(1, 2))
+            run.commit(name, {"offset_mm": offset_mm[finite], "residuals": residual[finite]})
+            run.writer.flush()
+        arrays = run.journal.load(name)
+        offsets_mm.append(arrays["offset_mm"])
+        residuals.append(arrays["residuals"])
+    before, after = np.median(np.concatenate(residuals), axis=0) if len(np.concatenate(residuals)) else (0.0, 1.0)
+    if not after <= before:
+        note = "medium stage left out: its shading explains the frames worse than the coarse shape's"
+        return fused._replace(notes=[note])
+    offset_mm = jnp.asarray(np.concatenate(offsets_mm).mean(axis=0))
+    return fused._replace(shared=fused.shared._replace(offset_mm=offset_mm))
+
+
+def _sight(run: Run, frame: int) -> Sight:
+    chunk = unpack(_load(run, "look", frame // run.chunk), "sight", kind=Sight)
+    return at(chunk, index=frame % run.chunk)

@@ -88,9 +88,13 @@ def _morphs_mm(model: MorphableModel, identity: np.ndarray) -> np.ndarray:
     """What each expression adds to this person's neutral face."""
     identity = jnp.asarray(identity)
     units = jnp.eye(model.expression_basis_mm.shape[0])
-    shape = jax.jit(lambda expression: face_shape(identity, expression, model=model))
-    neutral_mm = shape(jnp.zeros(len(units)))
-    return np.stack([np.asarray(shape(unit) - neutral_mm) for unit in units])
+    neutral_mm = np.asarray(_shape(identity, 0.0 * units[0], model))
+    return np.stack([np.asarray(_shape(identity, unit, model)) - neutral_mm for unit in units])
+
+
+@jax.jit
+def _shape(identity, expression, model):
+    return face_shape(identity, expression, model=model)
 
 
 @jax.jit

@@ -68,6 +68,7 @@ def _map_steps(preset: str, size: int) -> dict[str, Callable]:
         "look": functools.partial(steps.look, preset=small),
         "rejoin": steps.rejoin,
         "settle": functools.partial(steps.settle, preset=small),
+        "deform": functools.partial(steps.deform, preset=small),
         "aim": functools.partial(steps.aim, size=size),
         "refine": functools.partial(steps.refine, preset=full),
         "lift": steps.lift,

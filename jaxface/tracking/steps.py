@@ -56,13 +56,10 @@ class State(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A frame of the person: state, certainty of pose and expression, and the medium stage's word: where it would move
-    the vertices, and how far the shading would be from the photo then."""
+    """A frame of the person: its state, and how certain pose and expression are."""
 
     state: State
     motion: Float[Array, "motion motion"]
-    offset_mm: Float[Array, "vertices 3"]
-    medium_residual: Float[Array, ""]
 
 
 class Posed(NamedTuple):
@@ -113,15 +110,24 @@ def rejoin(sight: Sight, face: FaceUnknowns, *, shared: Shared) -> tuple[FaceUnk
 
 
 def settle(sight: Sight, face: FaceUnknowns, *, shared: Shared, preset: Preset) -> Settled:
-    """The last time: pose and expression, how sure they are, and what the medium stage would add."""
+    """The last time: pose and expression for the person, and how sure they are."""
     templates, window = shared.templates, _as_floats(sight.window)
     fit = _follow(sight, face._replace(identity=shared.identity), window, templates)
+    state = _state(fit, _shading_residuals(sight, window, (fit,), templates, preset)[0])
+    return Settled(state, _opinion(sight, state.face, window, templates).motion)
+
+
+def deform(
+    sight: Sight, face: FaceUnknowns, *, shared: Shared, preset: Preset
+) -> tuple[Float[Array, "vertices 3"], Float[Array, "2"]]:
+    """Where the medium stage would move the vertices (mm), and how far the photo is from the shading of the shapes
+    before and after."""
+    templates, window = shared.templates, _as_floats(sight.window)
+    vertices_mm = face_shape(face.identity, face.expression, model=templates.model)
+    fit = CoarseFit(face.identity, face.expression, face.pose, vertices_mm, jnp.zeros(()), jnp.array(True))
     deformed = frame.deform(fit, sight.landmarks, sight.camera, templates, preset.stiffness)
     shapes = (fit, fit._replace(vertices_mm=deformed.vertices_mm))
-    residuals = _shading_residuals(sight, window, shapes, templates, preset)
-    state = _state(fit, residuals[0])
-    motion = _opinion(sight, state.face, window, templates).motion
-    return Settled(state, motion, deformed.vertices_mm - fit.vertices_mm, residuals[1])
+    return deformed.vertices_mm - vertices_mm, _shading_residuals(sight, window, shapes, templates, preset)
 
 
 def aim(face: FaceUnknowns, camera: Camera, *, shared: Shared, size: int) -> Crop:
