@@ -2,8 +2,8 @@
 
     python experiments/benchmark_video.py
 
-About 45 minutes on 2 cores, most of it for the long clip (--long_factor=0 leaves it out: 20 minutes); on one GPU about
-15. Prints the report and writes experiments/results/benchmark_video_<device>.md and .json, and
+Not yet timed whole: expect over an hour on 2 cores, most of it for the long clip, which --long_factor=0 leaves out.
+Prints the report and writes experiments/results/benchmark_video_<device>.md and .json, and
 timeline_video_<device>.png: who of decoding, detection, device and writing was busy when. Expected: a frame of the clip
 costs at most half of a single photo's seconds; the peak memory of ten times as many frames is the same within 5 %; a
 second clip of the same length compiles nothing. On one H100 wanted: 60 frames/s of 512 pixels in the device's steps.
