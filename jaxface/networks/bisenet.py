@@ -12,15 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.types import FaceError
+from jaxface.networks.layers import convolve, entry, folded_convolution
 
 NUM_CLASSES = 19
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's RGB, as in training
-_NORM_EPSILON = 1e-5
 _WIDTHS = (64, 128, 256, 512)  # channels of ResNet-18's four layers
 _CONTEXT = 128  # channels of the context path
-_LARGEST = 1e12  # what no trained weight reaches; below it, folding stays within float32
+_HINT = "give the checkpoint of the face-parsing BiSeNet with 19 classes (79999_iter.pth)"
 
 Params = dict[str, dict[str, Array]]
 
@@ -81,42 +80,14 @@ def params_from_checkpoint(state: dict[str, np.ndarray], *, source: str) -> Para
     """
     params = {}
     for name, layer in _CONVOLUTIONS.items():
-        kernel = _entry(state, f"{name}.weight", (layer.outputs, layer.inputs, layer.size, layer.size), source)
-        folded = {"w": kernel.transpose(2, 3, 1, 0)}
+        shape = (layer.outputs, layer.inputs, layer.size, layer.size)
         if layer.norm is not None:
-            scale, offset = _normalisation(state, layer.norm, layer.outputs, source)
-            folded = {"w": folded["w"] * scale, "b": offset}
+            folded = folded_convolution(state, (name, layer.norm), shape, source=source, hint=_HINT)
+        else:
+            kernel = entry(state, f"{name}.weight", shape, source=source, hint=_HINT)
+            folded = {"w": kernel.transpose(2, 3, 1, 0), "b": np.zeros(layer.outputs)}
         params[_module_name(name)] = {key: jnp.asarray(value, jnp.float32) for key, value in folded.items()}
     return params
-
-
-def _normalisation(
-    state: dict[str, np.ndarray], name: str, width: int, source: str
-) -> tuple[Float[np.ndarray, "width"], Float[np.ndarray, "width"]]:
-    """Batch normalisation at inference as scale * x + offset."""
-    entries = (f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))
-    weight, bias, mean, variance = (_entry(state, entry, (width,), source) for entry in entries)
-    if np.any(variance < 0.0):
-        raise FaceError(f"{source}: entry {name}.running_var holds negative values; get a sound copy.")
-    scale = weight / np.sqrt(variance + _NORM_EPSILON)
-    return scale, bias - mean * scale
-
-
-def _entry(state: dict[str, np.ndarray], key: str, shape: tuple[int, ...], source: str) -> np.ndarray:
-    """A checked entry of the checkpoint, in double precision for folding."""
-    hint = "give the checkpoint of the face-parsing BiSeNet with 19 classes (79999_iter.pth)"
-    if key not in state:
-        raise FaceError(f"{source}: there is no entry {key}; {hint}.")
-    array = state[key]
-    if array.shape != shape:
-        raise FaceError(f"{source}: entry {key} has shape {array.shape}, not {shape}; {hint}.")
-    if array.dtype.kind != "f":
-        raise FaceError(f"{source}: entry {key} holds {array.dtype}, not floating-point numbers; {hint}.")
-    with np.errstate(invalid="ignore"):  # signalling NaNs
-        array = array.astype(np.float64)
-    if not np.all(np.abs(array) < _LARGEST):
-        raise FaceError(f"{source}: entry {key} holds values that are not finite or absurdly large; get a sound copy.")
-    return array
 
 
 def parse_logits(params: Params, image: Float[Array, "height width 3"]) -> Float[Array, "height width 19"]:
@@ -179,14 +150,9 @@ def _refine(name: str, x: Array) -> Array:
 
 
 def _convolve(name: str, x: Array, *, stride: int = 1, relu: bool = False) -> Array:
-    """A convolution of the table with PyTorch's symmetric zero padding; its normalisation is in the weights."""
+    """A convolution of the table; its normalisation is in the weights."""
     layer = _CONVOLUTIONS[name]
-    padding = ((layer.size // 2, layer.size // 2),) * 2
-    module = hk.Conv2D(
-        layer.outputs, layer.size, stride=stride, padding=padding, with_bias=layer.norm is not None,
-        name=_module_name(name),
-    )  # fmt: skip
-    x = module(x, precision=jax.lax.Precision.HIGHEST)
+    x = convolve(_module_name(name), x, outputs=layer.outputs, size=layer.size, stride=stride)
     return jax.nn.relu(x) if relu else x
 
 

@@ -16,7 +16,7 @@ from jaxface.tracking.run import Run
 from jaxface.tracking.steps import Shared, Sight, State
 from jaxface.types import Camera
 
-ROUNDS = 2  # of the bundle: the second changes little
+ROUNDS = 2  # of the bundle; one can leave the person worse than none, measured on a rendered clip
 _MEDIUM_FRAMES = 16  # spread over the clip: enough for a mean
 _TURNED_AWAY_DEGREES = 75.0
 

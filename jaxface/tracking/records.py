@@ -50,8 +50,8 @@ class Track:
 
     `pose` and `expression` are smoothed, `raw_pose` and `raw_expression` each frame's own with the shared identity;
     `single_identity` is what each frame alone would say. `residual_px` is the rms landmark residual (pixels of the
-    frame), `shading_residual` the median |I' - I| over skin, `confidence` the mean landmark confidence times the share
-    of skin seen; NaN where there is none. `jitter` holds the figures of `evaluation.motion`. `neutral` is the person.
+    frame), `shading_residual` the median |I' - I| over skin, `confidence` the landmarks' mean confidence; NaN
+    where there is none. `jitter` holds the figures of `evaluation.motion`. `neutral` is the person.
     """
 
     name: str

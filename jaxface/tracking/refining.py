@@ -32,7 +32,7 @@ from jaxface.tracking.smoothing import Smoothed
 from jaxface.tracking.steps import PANEL, Posed, Refined, Shared
 from jaxface.types import Crop, Mesh
 
-DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust; measured on rendered clips
+DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust: a gain of 1/2 (not yet measured)
 _KEY_FRAMES = 9  # frames whose albedo is painted on the person
 _QUALITY = 92  # of the overlay's stills
 

@@ -204,7 +204,7 @@ def test_a_missing_entry_is_named(state, key):
 
 def test_the_first_fault_is_named(state):
     faulty = state | {"ffm.conv2.weight": np.zeros(3, np.float32), "cp.resnet.bn1.bias": np.zeros(3, np.float32)}
-    with pytest.raises(FaceError, match=r"cp\.resnet\.bn1\.bias has shape \(3,\), not \(64,\)"):
+    with pytest.raises(FaceError, match=r"cp\.resnet\.bn1\.bias has shape \(3,\), not \(64\)"):
         params_from_checkpoint(faulty, source="face.pth")
 
 

@@ -85,9 +85,9 @@ def test_reading_and_working_overlap():
 
     stream = prefetch(items(), depth=1)
     for i in stream:
-        reading.acquire()
+        assert reading.acquire(timeout=30.0)
         if i < 4:
-            reading.acquire()  # the next one is being read although this one is still in hand
+            assert reading.acquire(timeout=30.0)  # the next one is being read although this one is still in hand
             reading.release()
 
 
