@@ -47,14 +47,15 @@ def detect_faces(
 @contextlib.contextmanager
 def open_detector(*, landmarker_task: str | os.PathLike | None = None) -> Iterator[Detector]:
     """`detect_faces` for many images, its networks loaded once; no image changes what is found in the next."""
-    with contextlib.ExitStack() as stack:
-        with _quiet():
-            network = stack.enter_context(_open_network(landmarker_task))
-        silence = [_quiet]  # the networks chatter once more when they begin to work, and then no more
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as silence:
+        silence.enter_context(_quiet())  # until the first image is done: the networks' threads chatter as they begin
+        network = stack.enter_context(_open_network(landmarker_task))
 
         def detect(image):
-            with silence.pop()() if silence else _no_warnings():
-                return _detect(network, image)
+            with _no_warnings():
+                faces = _detect(network, image)
+            silence.close()
+            return faces
 
         yield detect
 
