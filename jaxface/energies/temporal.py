@@ -19,18 +19,21 @@ def temporal_energy(
     *,
     stiffness: Float[Array, "unknowns"],
     strength: Float[Array, ""] | float,
+    quick: Float[Array, ""] | float,
 ) -> Float[Array, ""]:
-    """sum_t (x_t - e_t)^T A_t (x_t - e_t) / 2 + s sum_t |D (x_{t-1} - 2 x_t + x_{t+1})|^2 / 2.
+    """sum_t (x_t - e_t)^T A_t (x_t - e_t) / 2 + s sum_t q^2 log(1 + |D (x_{t-1} - 2 x_t + x_{t+1})|^2 / q^2) / 2.
 
     `estimates` e are what each frame alone says, `information` A how sure it is (0: it says nothing), `stiffness` the
-    diagonal of D, in one over the unknowns' units. `solvers.trajectory.smooth_trajectory` finds the minimum.
+    diagonal of D, in one over the unknowns' units. An unknown that bends faster than `quick` q means to: beyond, the
+    cost hardly grows, where a square would flatten nods and blinks. `solvers.trajectory.smooth_trajectory` minimises.
     """
     with jax.named_scope("data"):
         error = trajectory - estimates
         data = jnp.einsum("tk,tkl,tl->", error, information, error, precision=jax.lax.Precision.HIGHEST)
     with jax.named_scope("acceleration"):
         acceleration = trajectory[:-2] - 2.0 * trajectory[1:-1] + trajectory[2:]
-    return 0.5 * data + 0.5 * strength * sum_squares(acceleration * stiffness[None])
+    bends = jnp.log1p((acceleration * stiffness[None] / quick) ** 2)
+    return 0.5 * data + 0.5 * strength * quick**2 * jnp.sum(bends)
 
 
 def detail_energy(

@@ -24,8 +24,14 @@ def smooth_trajectory(
     *,
     stiffness: Float[Array, "unknowns"],
     strength: Float[Array, ""] | float,
+    quick: Float[Array, ""] | float = float("inf"),
+    num_rounds: int = 1,
 ) -> Float[Array, "frames unknowns"]:
-    """The x that minimises sum_t (x_t - e_t)^T A_t (x_t - e_t) / 2 + s sum_t |D (x_{t-1} - 2 x_t + x_{t+1})|^2 / 2.
+    """The x that minimises sum_t (x_t - e_t)^T A_t (x_t - e_t) / 2 + s sum_t rho(D (x_{t-1} - 2 x_t + x_{t+1})).
+
+    rho(a) = q^2 log(1 + a^2 / q^2) / 2 for each unknown, with q = `quick`; infinite, it is a^2 / 2 and one round is
+    exact. Else each round minimises a parabola that touches rho where the round before ended (Hunter and Lange 2004, A
+    Tutorial on MM Algorithms), so that the cost never rises; the first takes a^2 / 2.
 
     `information` A_t is positive semidefinite; frames where it is 0 are bridged (their estimates may be anything), and
     those before the first or after the last with data hold the nearest one's value. `stiffness` is the diagonal of D.
@@ -38,29 +44,34 @@ def smooth_trajectory(
     origin = estimates[first][None]
     offsets = jnp.where(seen[:, None], (estimates - origin) * scale[None], 0.0)
     roots, regular = _square_roots(information / (scale[:, None] * scale[None])[None])
-    smoothness = jnp.maximum(jnp.sqrt(strength) * jnp.abs(stiffness) / scale, _LOOSEST)
-
     targets = jnp.einsum("tkl,tl->tk", roots, offsets, precision=jax.lax.Precision.HIGHEST)
-    path = origin + _smooth(roots, targets, smoothness) / scale[None]
-    path = jnp.where((regular & (strength == 0.0))[:, None], estimates, path)
+
+    def turn(shares, _):
+        smoothness = jnp.sqrt(strength * shares) * (jnp.abs(stiffness) / scale)[None]
+        path = _smooth(roots, targets, jnp.maximum(smoothness, _LOOSEST)) / scale[None]
+        bends = (path[:-2] - 2.0 * path[1:-1] + path[2:]) * stiffness[None] / quick
+        return jnp.ones_like(shares).at[1:-1].set(1.0 / (1.0 + bends**2)), path
+
+    _, paths = jax.lax.scan(turn, jnp.ones_like(offsets), length=num_rounds)
+    path = jnp.where((regular & (strength == 0.0))[:, None], estimates, origin + paths[-1])
     return path[jnp.clip(jnp.arange(seen.shape[0]), first, last)]
 
 
 def _smooth(
     roots: Float[Array, "frames unknowns unknowns"],
     targets: Float[Array, "frames unknowns"],
-    smoothness: Float[Array, "unknowns"],
+    smoothness: Float[Array, "frames unknowns"],
 ) -> Float[Array, "frames unknowns"]:
-    """Minimises sum_t |S_t x_t - b_t|^2 + |Q w_t|^2 with w_t = x_t - 2 x_{t-1} + x_{t-2}; x_{-1}, x_{-2} are free.
+    """Minimises sum_t |S_t x_t - b_t|^2 + |Q_{t-1} w_t|^2, w_t = x_t - 2 x_{t-1} + x_{t-2}; x_{-1} and x_{-2} are free.
 
     Forward, each frame's QR tells w_t as a function of the state at t and passes on what is known of that state;
     backward, the states follow from the last one.
     """
-    num = smoothness.shape[0]
+    num = smoothness.shape[1]
 
     def forward(rows, frame):
-        root, target = frame  # noise comes second: reflections spare small rows only below large ones
-        upper = _triangle(jnp.concatenate([_moved(rows), _noise_rows(smoothness), _data_rows(root, target)]))
+        root, target, stiff = frame  # noise comes second: reflections spare small rows only below large ones
+        upper = _triangle(jnp.concatenate([_moved(rows), _noise_rows(stiff), _data_rows(root, target)]))
         return upper[num : 3 * num, num:], upper[:num]
 
     def backward(state, jump_rows):
@@ -70,8 +81,8 @@ def _smooth(
         return jnp.concatenate([velocity - jump, place - velocity]), place
 
     nothing = jnp.zeros((2 * num, 2 * num + 1), smoothness.dtype)
-    rows, jumps = jax.lax.scan(forward, nothing, (roots, targets))
-    return jax.lax.scan(backward, _last_state(rows, smoothness), jumps, reverse=True)[1]
+    rows, jumps = jax.lax.scan(forward, nothing, (roots, targets, jnp.roll(smoothness, 1, axis=0)))
+    return jax.lax.scan(backward, _last_state(rows, smoothness[-1]), jumps, reverse=True)[1]
 
 
 def _noise_rows(smoothness: Float[Array, "unknowns"]) -> Float[Array, "unknowns columns"]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from jaxface import checks, frame
+from jaxface.energies.face import CoarseWeights
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.frame import Templates, View
 from jaxface.morphable.linear import face_shape
@@ -25,6 +26,8 @@ from jaxface.types import Camera, CoarseFit, Crop, DetailMesh, FineMaps, Landmar
 
 LOOK_SIZE = 192  # pixels a side: shapes need no pores
 PANEL = 256  # pixels a side, of each picture of the overlay
+# Expressions need less holding back where the identity is known: closed lids stay half open at 0.3.
+_SETTLED = CoarseWeights(blendshape=0.6)
 
 
 class Shared(NamedTuple):
@@ -112,9 +115,9 @@ def rejoin(sight: Sight, face: FaceUnknowns, *, shared: Shared) -> tuple[FaceUnk
 def settle(sight: Sight, face: FaceUnknowns, *, shared: Shared, preset: Preset) -> Settled:
     """The last time: pose and expression for the person, and how sure they are."""
     templates, window = shared.templates, _as_floats(sight.window)
-    fit = _follow(sight, face._replace(identity=shared.identity), window, templates)
+    fit = _follow(sight, face._replace(identity=shared.identity), window, templates, weights=_SETTLED)
     state = _state(fit, _shading_residuals(sight, window, (fit,), templates, preset)[0])
-    return Settled(state, _opinion(sight, state.face, window, templates).motion)
+    return Settled(state, _opinion(sight, state.face, window, templates, weights=_SETTLED).motion)
 
 
 def deform(
@@ -197,12 +200,12 @@ def _state(fit: CoarseFit, shading_residual: Array) -> State:
     return State(FaceUnknowns(fit.pose, fit.identity, fit.expression), fit.residual_px, shading_residual, fit.finite)
 
 
-def _follow(sight: Sight, face: FaceUnknowns, window: Array, templates: Templates) -> CoarseFit:
-    return bundle.follow(face, sight.landmarks, window, sight.crop, **_of(sight, templates))
+def _follow(sight: Sight, face: FaceUnknowns, window: Array, templates: Templates, **weights) -> CoarseFit:
+    return bundle.follow(face, sight.landmarks, window, sight.crop, **_of(sight, templates), **weights)
 
 
-def _opinion(sight: Sight, face: FaceUnknowns, window: Array, templates: Templates) -> Opinion:
-    return bundle.summarise(face, sight.landmarks, window, sight.crop, **_of(sight, templates))
+def _opinion(sight: Sight, face: FaceUnknowns, window: Array, templates: Templates, **weights) -> Opinion:
+    return bundle.summarise(face, sight.landmarks, window, sight.crop, **_of(sight, templates), **weights)
 
 
 def _of(sight: Sight, templates: Templates) -> dict:

@@ -1,5 +1,6 @@
 """The trajectory smoother against a dense solve in float64, with gaps, without information, stiff and loose."""
 
+import functools
 import time
 
 import jax
@@ -88,7 +89,7 @@ def test_gradient_of_the_energy_is_zero_there():
 
     @jax.jit
     def energy(x):
-        return temporal_energy(x, estimates, information, stiffness=stiffness, strength=3.0)
+        return temporal_energy(x, estimates, information, stiffness=stiffness, strength=3.0, quick=1e3)
 
     assert np.abs(jax.grad(energy)(best)).max() < 1e-4 * np.abs(jax.grad(energy)(estimates)).max()
     for seed in range(3):
@@ -157,6 +158,36 @@ def test_acceleration_falls_as_strength_grows():
     case = clip(60, decades=0.0)
     sizes = [np.linalg.norm(np.diff(smoothed(*case, s), n=2, axis=0)) for s in (0.0, 0.1, 1.0, 10.0, 100.0)]
     assert np.all(np.diff(sizes) < 0.0) and sizes[-1] < 0.2 * sizes[0]
+
+
+def test_quick_bends_cost_less_and_each_round_lowers_the_cost():
+    estimates, information, stiffness = (jnp.asarray(part, jnp.float32) for part in clip(decades=0.0, gaps=(9, 10)))
+    energy = functools.partial(temporal_energy, stiffness=stiffness, strength=30.0, quick=0.2)
+    solve = jax.jit(smooth_trajectory, static_argnames="num_rounds")
+
+    def after(num_rounds):
+        return solve(estimates, information, stiffness=stiffness, strength=30.0, quick=0.2, num_rounds=num_rounds)
+
+    paths = [after(number) for number in (1, 2, 3, 6, 40)]
+    np.testing.assert_allclose(paths[0], _jitted(estimates, information, stiffness=stiffness, strength=30.0), atol=1e-6)
+    costs = [float(energy(path, estimates, information)) for path in paths]
+    assert np.all(np.diff(costs) < 0.0) and costs[3] - costs[4] < 0.2 * (costs[0] - costs[4])
+    gradient = jax.jit(jax.grad(energy))
+    slopes = [np.abs(gradient(path, estimates, information)).max() for path in (estimates, paths[0], paths[4])]
+    assert slopes[2] < 0.02 * min(slopes[:2])
+
+
+def test_a_nod_is_kept_where_a_square_would_flatten_it_and_noise_is_not():
+    rng, times = np.random.default_rng(5), np.arange(100)
+    nod = np.where(times < 50, 7.0 * np.sin(0.5 * times), 0.0)[:, None]
+    noise = 0.1 * rng.normal(size=nod.shape)
+    information = np.full((100, 1, 1), 5.0)
+    plain = smoothed(nod + noise, information, np.ones(1), 30.0)
+    single = [jnp.asarray(part, jnp.float32) for part in (nod + noise, information)]
+    robust = smooth_trajectory(*single, stiffness=jnp.ones(1), strength=30.0, quick=0.3, num_rounds=6)
+    assert np.ptp(robust[10:40]) > 0.95 * np.ptp(nod) > 1.1 * np.ptp(plain[10:40])
+    shakes = [np.abs(np.diff(path[60:, 0], n=2)).mean() for path in (noise, np.asarray(robust, np.float64))]
+    assert shakes[1] < 0.25 * shakes[0]
 
 
 def test_plain_jit_and_vmap_agree_and_strengths_share_one_compile():
