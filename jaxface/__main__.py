@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from absl import flags, logging
 
-from jaxface import commands, model_commands, track_commands
+from jaxface import commands, evaluate_commands, model_commands, track_commands
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _HELP_FLAGS = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
@@ -111,6 +111,12 @@ VERBS = {
         summary="Follows one face through each video into <output_dir>/<name of the video>/: one person, animated.",
         define_flags=track_commands.define_track_flags,
         run=track_commands.track,
+    ),
+    "evaluate": Verb(
+        usage="jaxface evaluate PREDICTION SCAN --protocol=micc-deng2019 --output_dir=out",
+        summary="Measures a predicted face mesh against a scan: a table, evaluation.json and an error heat map.",
+        define_flags=evaluate_commands.define_evaluate_flags,
+        run=evaluate_commands.evaluate,
     ),
     "models": Verb(
         usage="jaxface models list | info NAME | install NAME [--from=PATH]",

@@ -49,6 +49,8 @@ ALIASES = {
     "synthetic_paint": "synthetic",
     "model_commands": "commands",
     "track_commands": "commands",
+    "evaluate_commands": "commands",
+    "error_views": "commands",
 }
 SEALED = {"stages"}  # rings whose modules do not import each other
 

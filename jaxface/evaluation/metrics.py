@@ -1,4 +1,7 @@
-"""Errors of maps against the truth, under a mask (bool). NumPy float64; heights and lengths in any one unit."""
+"""Errors of maps against the truth, under a mask (bool), and what sums up distances. NumPy float64.
+
+Heights and lengths in any one unit; figures of distances in millimetres are named so.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,6 +23,23 @@ def normal_error_degrees(
 def rmse(distances: Float[np.ndarray, "points"]) -> float:
     """Root mean square; NaN of nothing."""
     return float(np.sqrt(_mean(np.square(distances, dtype=np.float64))))
+
+
+def share_within(distances: Float[np.ndarray, "points"], *, limit: float) -> float:
+    """Share of the distances that are no larger than the limit, 0 to 1; NaN of nothing."""
+    return _mean(distances <= limit)
+
+
+def summarise(distances_mm: Float[np.ndarray, "points"]) -> dict[str, float]:
+    """RMSE, mean, median and (population's) standard deviation of unsigned distances, and shares within 1 and 2 mm."""
+    return {
+        "rmse_mm": rmse(distances_mm),
+        "mean_mm": _mean(distances_mm),
+        "median_mm": float(np.median(distances_mm)) if distances_mm.size else float("nan"),
+        "std_mm": float(np.std(distances_mm)) if distances_mm.size else float("nan"),
+        "within_1mm": share_within(distances_mm, limit=1.0),
+        "within_2mm": share_within(distances_mm, limit=2.0),
+    }
 
 
 def high_pass(

@@ -2,31 +2,12 @@
 
 import numpy as np
 import pytest
+from face_fields import height_field, hills, rotation
 
 from jaxface.evaluation.alignment import Similarity, align_surface, invert, procrustes, transform
 from jaxface.geometry.closest import closest_points, make_surface
 
-
-def _rotation(axis, angle):
-    x, y, z = np.array(axis) / np.linalg.norm(axis)
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
-
-
-def _height_field(height, *, side=41, step=2.0):
-    """Grid mesh of z = height(x, y), about the origin."""
-    axis = (np.arange(side) - (side - 1) / 2) * step
-    x, y = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
-    rows = np.arange(side * side).reshape(side, side)
-    a, b, c, d = (part.ravel() for part in (rows[:-1, :-1], rows[1:, :-1], rows[1:, 1:], rows[:-1, 1:]))
-    return np.stack([x, y, height(x, y)], axis=1), np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-
-
-def _hills(x, y):
-    return 12.0 * np.cos(x / 15.0) * np.cos(y / 22.0) + 3.0 * np.sin(x / 9.0 + y / 13.0)
-
-
-MOVE = Similarity(1.07, _rotation((0.3, 1.0, 0.2), 0.12), np.array([2.0, -1.5, 3.0]))
+MOVE = Similarity(1.07, rotation((0.3, 1.0, 0.2), 0.12), np.array([2.0, -1.5, 3.0]))
 
 
 def test_procrustes_finds_a_similarity_and_its_inverse():
@@ -52,7 +33,7 @@ def test_procrustes_needs_three_points():
 
 def test_closest_points_match_a_dense_search():
     """Against the nearest of many samples on every triangle."""
-    vertices, triangles = _height_field(_hills, side=9, step=8.0)
+    vertices, triangles = height_field(hills, side=9, step=8.0)
     rng = np.random.default_rng(2)
     points = vertices[rng.integers(0, len(vertices), 200)] + rng.normal(0.0, 3.0, (200, 3))
     places, faces = closest_points(points, surface=make_surface(vertices, triangles))
@@ -69,7 +50,7 @@ def test_closest_points_match_a_dense_search():
 
 
 def test_vertices_without_triangles_are_no_surface():
-    vertices, triangles = _height_field(lambda x, y: 0.0 * x, side=5)
+    vertices, triangles = height_field(lambda x, y: 0.0 * x, side=5)
     points = np.array([[0.3, 0.2, 1.0]])
     with_stray = np.concatenate([points, vertices])
     places, _ = closest_points(points, surface=make_surface(with_stray, triangles + 1))
@@ -77,7 +58,7 @@ def test_vertices_without_triangles_are_no_surface():
 
 
 def test_a_mesh_comes_back_from_a_similarity():
-    vertices, triangles = _height_field(_hills)
+    vertices, triangles = height_field(hills)
     moved = transform(vertices, similarity=MOVE)
     found = align_surface(vertices[::3], moved, triangles, kept=1.0, num_iterations=300, tolerance=1e-9)
     assert np.max(found.distances) < 1e-3
@@ -86,7 +67,7 @@ def test_a_mesh_comes_back_from_a_similarity():
 
 def test_a_known_offset_is_the_distance():
     """Points 0.5 above every second cell's middle and 0.5 below the others: no similarity can help."""
-    vertices, triangles = _height_field(lambda x, y: 0.0 * x)
+    vertices, triangles = height_field(lambda x, y: 0.0 * x)
     points = vertices[triangles].mean(axis=1)
     rows = np.arange(len(points))
     points[:, 2] += np.where((rows + rows // 40) % 2 == 0, 0.5, -0.5)
@@ -95,7 +76,7 @@ def test_a_known_offset_is_the_distance():
 
 
 def test_trimming_ignores_outliers():
-    vertices, triangles = _height_field(_hills)
+    vertices, triangles = height_field(hills)
     points = vertices[::3].copy()
     points[::20] += np.array([[0.0, 0.0, 15.0]])
     moved = transform(vertices, similarity=MOVE)
@@ -106,6 +87,6 @@ def test_trimming_ignores_outliers():
 
 
 def test_the_same_twice():
-    vertices, triangles = _height_field(_hills, side=15)
+    vertices, triangles = height_field(hills, side=15)
     runs = [align_surface(vertices, transform(vertices, similarity=MOVE), triangles) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].distances, runs[1].distances)

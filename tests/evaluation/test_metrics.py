@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxface.evaluation.metrics import high_pass, high_pass_correlation, normal_error_degrees, rmse
+from jaxface.evaluation.metrics import (
+    high_pass,
+    high_pass_correlation,
+    normal_error_degrees,
+    rmse,
+    share_within,
+    summarise,
+)
 
 SHAPE = (61, 83)
 Y, X = np.meshgrid(np.arange(SHAPE[0]), np.arange(SHAPE[1]), indexing="ij")
@@ -55,3 +62,19 @@ def test_correlation_of_unrelated_and_of_constant_maps():
     a, b = np.random.default_rng(1).normal(size=(2, *SHAPE))
     assert abs(high_pass_correlation(a, b, mask=MASK, sigma_px=2.0)) < 0.1
     assert np.isnan(high_pass_correlation(np.zeros(SHAPE), a, mask=MASK, sigma_px=2.0))
+
+
+def test_summaries_of_known_distances():
+    figures = summarise(np.array([0.5, 1.0, 2.0, 4.5]))
+    assert figures == pytest.approx(
+        {
+            "rmse_mm": np.sqrt(25.5 / 4.0),
+            "mean_mm": 2.0,
+            "median_mm": 1.5,
+            "std_mm": np.sqrt(25.5 / 4.0 - 4.0),
+            "within_1mm": 0.5,
+            "within_2mm": 0.75,
+        }
+    )
+    assert all(np.isnan(value) for value in summarise(np.zeros(0)).values())
+    assert share_within(np.array([1.0, 3.0]), limit=3.0) == 1.0
