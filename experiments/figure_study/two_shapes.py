@@ -1,0 +1,181 @@
+"""Coarse and medium shape of one photo, whether the pipeline would keep the latter or not. Parts of
+medium_vs_coarse.py."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from accuracy_study import compare, faces, report
+
+from figure_study import closeups
+from jaxface import checks, frame
+from jaxface.execution import run_timed
+from jaxface.io.arrays import crop_window
+from jaxface.morphable.linear import landmark_positions
+from jaxface.presets import PRESETS
+from jaxface.rendering.camera import crop_points, project
+from jaxface.types import Camera, CoarseFit, Crop, FaceError, Landmarks, MorphableModel, Region
+
+_FEATURES = {
+    "right eye": (-1, (Region.EYE, Region.EYEBROW)),
+    "left eye": (1, (Region.EYE, Region.EYEBROW)),
+    "nose": (0, (Region.NOSE,)),
+    "mouth": (0, (Region.MOUTH,)),
+}  # fmt: skip
+_SEEN = 0.05  # confidence from which a landmark counts
+
+
+_METRICS = {"normal_degrees": "normal error (deg)", "rmse_mm": "RMSE (mm)"}
+
+
+class Shapes(NamedTuple):
+    """What was fitted (vertices in mm, object frame, by stage; `fit` is the coarse stage's), and how it is seen.
+
+    `kept` tells whether the pipeline's check would go on with the medium shape.
+    """
+
+    vertices_mm: dict[str, np.ndarray]
+    fit: CoarseFit
+    kept: bool
+    camera: Camera
+    crop: Crop
+
+
+def fit_shapes(image: np.ndarray, landmarks: Landmarks, model: MorphableModel, *, preset: str, size: int) -> Shapes:
+    """Both stages with a preset's settings. Raises FaceError where a fit does not stay finite."""
+    chosen, templates = PRESETS[preset](size=size), frame.prepare(model)
+    camera = frame.make_camera(height=image.shape[0], width=image.shape[1])
+    coarse, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
+    crop = frame.square_crop(centre, side, size=size)
+    window = jnp.asarray(crop_window(image, crop, size=size))
+    if chosen.coarse_shading:
+        coarse = run_timed(frame.refine_coarse, coarse, landmarks, window, camera, crop, templates).value
+    medium = run_timed(frame.deform, coarse, landmarks, camera, templates, chosen.stiffness).value
+    if not (coarse.finite and medium.finite):
+        raise FaceError(f"The face could not be fitted with the preset {preset}: take a photo with a larger face.")
+    view = frame.View(camera, crop, jnp.array(image.shape[1::-1], jnp.float32), None)
+    pair = ((coarse.vertices_mm, coarse.pose), (medium.vertices_mm, coarse.pose))
+    shapes = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
+    arguments = (window, *shapes, view, templates)
+    residuals = np.asarray(run_timed(frame.shading_residuals, *arguments, schedule=chosen.schedule).value)
+    reason = checks.check_medium(medium, coarse, triangles=np.asarray(model.triangles), residuals=residuals)[1]
+    found = {"coarse": np.asarray(coarse.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
+    return Shapes(found, coarse, not reason, camera, crop)
+
+
+def errors(
+    truth: faces.Truth, fits: dict[tuple[str, str], Shapes], model: MorphableModel
+) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+    """Normal error (degrees) and RMSE (mm) of every fit's stages, all on the same pixels."""
+    size, triangles = truth.image.shape[0], compare.face_triangles(model)
+
+    def draw(vertices_mm, each):
+        vertices_px = project(jnp.asarray(vertices_mm), each.fit.pose, camera=each.camera)
+        return compare.draw_shape(vertices_px, triangles, size=size)
+
+    shapes = {
+        name: {stage: draw(vertices_mm, each) for stage, vertices_mm in each.vertices_mm.items()}
+        for name, each in fits.items()
+    }
+    covers = [shape.view.covered for stages in shapes.values() for shape in stages.values()]
+    field = compare.judge(truth, covers, size=size)
+    return {
+        name: {stage: compare.shape_errors(field, shape) for stage, shape in stages.items()}
+        for name, stages in shapes.items()
+    }
+
+
+class Points(NamedTuple):
+    """Landmarks that the model has and the detector sees, in image pixels: detected, and on each stage's mesh."""
+
+    indices: np.ndarray
+    detected_px: np.ndarray
+    meshes_px: dict[str, np.ndarray]
+
+
+def points(shapes: Shapes, landmarks: Landmarks, model: MorphableModel) -> Points:
+    """Where the landmarks are, and where they should be."""
+    known = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0
+    indices = np.flatnonzero(known & (np.asarray(landmarks.confidence) > _SEEN))
+    meshes = {}
+    for stage, vertices_mm in shapes.vertices_mm.items():
+        places_mm = landmark_positions(jnp.asarray(vertices_mm), model=model)
+        meshes[stage] = np.asarray(project(places_mm, shapes.fit.pose, camera=shapes.camera))[indices, :2]
+    return Points(indices, np.asarray(landmarks.points_px)[indices], meshes)
+
+
+def features(found: Points, model: MorphableModel) -> dict[str, np.ndarray]:
+    """By name, which of the points belong to eyes (with brows), nose and mouth."""
+    places_mm = np.asarray(landmark_positions(model.mean_mm, model=model))[found.indices]
+    regions = np.asarray(model.landmark_regions)[found.indices]
+    masks = {}
+    for name, (side, wanted) in _FEATURES.items():
+        masks[name] = np.isin(regions, wanted) & (side * places_mm[:, 0] >= 0)
+    return {name: mask for name, mask in masks.items() if mask.sum() >= 3}
+
+
+def distances_mm(found: Points, shapes: Shapes, model: MorphableModel) -> dict[str, dict[str, float]]:
+    """How far each stage's points are from the detected ones in the image, rms, by feature."""
+    px_per_mm = float(np.exp(shapes.fit.pose.log_scale))
+    apart_mm = {
+        stage: np.linalg.norm(points_px - found.detected_px, axis=1) / px_per_mm
+        for stage, points_px in found.meshes_px.items()
+    }
+    return {
+        feature: {stage: float(np.sqrt(np.mean(apart[mask] ** 2))) for stage, apart in apart_mm.items()}
+        for feature, mask in features(found, model).items()
+    }
+
+
+def to_crop(points_px: np.ndarray, crop: Crop) -> np.ndarray:
+    """Image pixels to the crop's."""
+    return np.asarray(crop_points(jnp.asarray(points_px), crop))
+
+
+def pictures(
+    image: np.ndarray, shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
+) -> dict[str, np.ndarray]:
+    """One row of the figure: the photo with a box; both shapes, whole and from near with dots: green as detected,
+    orange on the mesh."""
+    seen = closeups.Seen(shapes.fit.pose, shapes.camera, shapes.crop)
+    near = seen._replace(crop=closeups.zoom_in(shapes.crop, window, size=size))
+    whole, close = {}, {}
+    for stage, vertices_mm in shapes.vertices_mm.items():
+        whole[stage] = closeups.clay(vertices_mm, model.triangles, seen, size=size)
+        layers = {closeups.GREEN: found.detected_px, closeups.ORANGE: found.meshes_px[stage]}
+        layers = {colour: to_crop(points_px, near.crop) for colour, points_px in layers.items()}
+        picture = closeups.clay(vertices_mm, model.triangles, near, size=size)
+        close[f"{stage}, close-up"] = closeups.dotted(picture, layers)
+    photo = closeups.boxed(crop_window(image, shapes.crop, size=size), window)
+    return {"photo": photo, "coarse": whole["coarse"], **close, "medium": whole["medium"]}
+
+
+def summarise(records: list[dict]) -> list[dict]:
+    """Means for each kind of landmarks and preset, and the share of cases in which medium lies below coarse."""
+    rows = []
+    for kind, preset in dict.fromkeys((record["landmarks"], record["preset"]) for record in records):
+        mine = [r for r in records if (r["landmarks"], r["preset"]) == (kind, preset)]
+        row = {"landmarks": kind, "preset": preset, "cases": len(mine)}
+        row["kept_share"] = float(np.mean([r["kept"] for r in mine]))
+        for metric in _METRICS:
+            coarse, medium = (np.array([r[stage][metric] for r in mine]) for stage in ("coarse", "medium"))
+            lower = float(np.mean(medium < coarse))
+            row[metric] = {"coarse": float(coarse.mean()), "medium": float(medium.mean()), "lower_share": lower}
+        rows.append(row)
+    return rows
+
+
+def table(rows: list[dict]) -> list[str]:
+    """Markdown of the summary."""
+    cells = [["landmarks", "preset", "cases"]]
+    for title in _METRICS.values():
+        cells[0] += [f"{title}, coarse", "medium", "medium lower in"]
+    cells[0] += ["kept in"]
+    for row in rows:
+        cells.append([row["landmarks"], row["preset"], str(row["cases"])])
+        for metric in _METRICS:
+            found = row[metric]
+            cells[-1] += [f"{found['coarse']:.2f}", f"{found['medium']:.2f}", f"{100 * found['lower_share']:.0f} %"]
+        cells[-1] += [f"{100 * row['kept_share']:.0f} %"]
+    return report.format_table(cells)
