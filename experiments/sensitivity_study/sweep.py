@@ -1,0 +1,129 @@
+"""Faces on which all values of a weight start from the same shape, and the errors that each value ends with."""
+
+import importlib.util
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from accuracy_study import compare, faces
+from tqdm import tqdm
+
+from jaxface import checks, frame
+from jaxface.detection.sources import find_landmarks
+from jaxface.execution import run_timed
+from jaxface.pipeline import reconstruct
+from jaxface.presets import PRESETS, Preset
+from jaxface.types import CoarseFit, FaceError, FineMaps, Landmarks, MorphableModel
+from sensitivity_study import judge, weights
+
+NOISE_SEED = 1000  # a face's landmarks have noise of their own
+
+
+class Ground(NamedTuple):
+    """A photograph's crop, the coarse shape there and the one that the fine stage gets, and the truth."""
+
+    window: jax.Array
+    landmarks: Landmarks
+    fit: CoarseFit
+    medium_mm: jax.Array
+    medium_kept: bool  # else it is the coarse shape
+    view: frame.View
+    templates: frame.Templates
+    field: compare.Field
+
+
+class Row(NamedTuple):
+    """Errors of each face with one weight multiplied by a factor, and on how many the medium shape was not given up."""
+
+    preset: str
+    weight: str
+    factor: float
+    value: float
+    medium_kept: int
+    normal_degrees: list[float]
+    rmse_mm: list[float]
+
+
+def landmark_source(*, smoke: bool) -> str:
+    """MediaPipe's where it is installed and the pictures are large enough for it."""
+    return "true + noise" if smoke or importlib.util.find_spec("mediapipe") is None else "detected"
+
+
+def make_grounds(
+    preset: str, model: MorphableModel, *, count: int, size: int, seed: int, landmarks: str
+) -> list[Ground]:
+    """Photographs of the embedded model's faces, each reconstructed once with the preset; those in which no face is
+    found are left out with a line."""
+    grounds = []
+    for index, case in enumerate(tqdm(faces.make_cases("default", count=count), desc=f"faces, {preset}, seed {seed}")):
+        truth = faces.default_truth(case, size=size, seed=seed)
+        try:
+            grounds.append(_ground(truth, preset, model, size=size, seed=NOISE_SEED * seed + index, source=landmarks))
+        except FaceError as error:
+            tqdm.write(f"{case.name} is left out: {error}")
+    if not grounds:
+        raise FaceError("No face was found in any of the photographs; larger ones (--size) may help.")
+    return grounds
+
+
+def _ground(truth: faces.Truth, preset: str, model: MorphableModel, *, size: int, seed: int, source: str) -> Ground:
+    detected = source == "detected"
+    points = find_landmarks(truth.image)[0] if detected else faces.noisy_landmarks(truth, seed=seed)
+    rec = reconstruct(truth.image, model=model, landmarks=points, preset=preset, size=size)
+    height, width = truth.image.shape[:2]
+    view = frame.View(rec.camera, rec.crop, jnp.array([width, height], jnp.float32), None)
+    field = compare.judge(judge.crop_truth(truth, rec.crop), [rec.maps.mask > 0.5], size=size)
+    kept = any(stage.name == "medium" and stage.status == "ok" for stage in rec.stages)
+    return Ground(
+        window=jnp.asarray(rec.crop_image), landmarks=rec.landmarks, fit=rec.coarse_fit,
+        medium_mm=jnp.asarray(rec.medium.vertices_mm), medium_kept=kept, view=view, templates=frame.prepare(model),
+        field=field,
+    )  # fmt: skip
+
+
+def deform(ground: Ground, preset: Preset) -> Ground:
+    """The face with its medium shape made anew, given up where the pipeline would."""
+    fit, templates = ground.fit, ground.templates
+    arguments = (fit, ground.landmarks, ground.view.camera, templates, preset.stiffness)
+    medium = run_timed(frame.deform, *arguments).value
+    shapes_mm = jnp.stack([jnp.asarray(fit.vertices_mm), medium.vertices_mm])
+    poses = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), fit.pose)
+    arguments = (ground.window, shapes_mm, poses, ground.view, templates)
+    residuals = run_timed(frame.shading_residuals, *arguments, schedule=preset.schedule).value
+    triangles = np.asarray(templates.model.triangles)
+    _, reason = checks.check_medium(medium, fit, triangles=triangles, residuals=np.asarray(residuals))
+    return ground._replace(medium_mm=shapes_mm[0 if reason else 1], medium_kept=not reason)
+
+
+def refine(ground: Ground, preset: Preset) -> FineMaps:
+    """The fine stage."""
+    arguments = (ground.window, ground.medium_mm, ground.fit.pose, ground.view, ground.templates, preset.weights)
+    return run_timed(frame.fit_surface, *arguments, schedule=preset.schedule).value
+
+
+def measure(grounds: list[Ground], preset: str, weight: str, factor: float, *, size: int) -> Row:
+    """Errors of all faces with one weight multiplied."""
+    chosen = weights.changed(PRESETS[preset](size=size), weight, factor)
+    if weight == weights.STIFFNESS and factor != 1.0:
+        grounds = [deform(ground, chosen) for ground in grounds]
+    found = [judge.errors(ground.field, refine(ground, chosen)) for ground in grounds]
+    columns = {metric: [each[metric] for each in found] for metric in judge.METRICS}
+    kept = sum(ground.medium_kept for ground in grounds)
+    return Row(preset, weight, factor, weights.value(chosen, weight), kept, **columns)
+
+
+def measure_preset(grounds: list[Ground], preset: str, *, size: int) -> Row:
+    """Errors of all faces with the preset as it is; the row names one weight, whichever."""
+    return measure(grounds, preset, weights.STIFFNESS, 1.0, size=size)
+
+
+def sweep(grounds: list[Ground], preset: str, *, factors: tuple[float, ...], size: int) -> list[Row]:
+    """Each weight at the preset's value and at each factor, in order."""
+    rows, base = [], PRESETS[preset](size=size)
+    unchanged = measure_preset(grounds, preset, size=size)
+    for name in tqdm(weights.names(base), desc=f"weights, {preset}"):
+        own = unchanged._replace(weight=name, value=weights.value(base, name))
+        others = [measure(grounds, preset, name, factor, size=size) for factor in factors]
+        rows += sorted([own, *others], key=lambda row: row.factor)
+    return rows
