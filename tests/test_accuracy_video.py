@@ -141,8 +141,9 @@ def test_a_still_clip_differs_by_noise_alone(study, actor, clip, tmp_path):
     change = np.diff(pictures, axis=0)
     assert np.std(change) == pytest.approx(np.sqrt(2.0) * study.film.NOISE, rel=0.1)
     assert (still.points_px[0] == still.points_px[2]).all()
-    assert study.judge.still_spread(still, _fake_track(still), model=load_default()) < 1e-4
-    assert study.judge.still_spread(still, _fake_track(still, noise=0.01), model=load_default()) > 0.2
+    calm = study.judge.still_figures(still, _fake_track(still), model=load_default())
+    shaken = study.judge.still_figures(still, _fake_track(still, noise=0.01), model=load_default())
+    assert max(calm.values()) < 1e-4 and min(shaken.values()) > 0.2
 
 
 def test_the_person_is_judged_by_its_shape_not_its_place(study, clip):
@@ -201,10 +202,11 @@ def test_a_world_from_its_actor_to_the_tables(study, actor, tmp_path, monkeypatc
     assert identity["clip"] < identity["mean_of_frames"] and identity["clip"] < 0.85 * identity["single_frames_mean"]
     by_person, by_mean, jitter, _, lost = record["wanted"][:5]
     assert by_person["met"] and by_mean["met"]
-    on, off = (record["tracks"][name]["jitter_mm_per_frame2"] for name in ("on", "off"))
+    on, off = (record["still"][name]["jitter_mm_per_frame2"] for name in ("on", "off"))
     assert jitter["value"] == off / on and jitter["met"] == (off > 3.0 * on)
     assert -0.5 < lost["value"] < 0.02 and lost["met"]
-    assert record["still_spread_mm"]["off"] > 5.0 * record["still_spread_mm"]["on"] > 0.0
+    for figure in ("spread_mm", "jitter_mm_per_frame2"):
+        assert record["still"]["off"][figure] > 5.0 * record["still"]["on"][figure] > 0.0
     text = study.report.to_markdown([record], {"ict": "no data"}, {"size": 64}, {"machine": "m", "versions": {}})
     assert f"| person of the clip | {identity['clip']:.3f} " in " ".join(text.split())
     assert "World ict is left out: no data" in text

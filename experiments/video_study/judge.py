@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from accuracy_study import compare, faces
+from PIL import Image
 
+from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation import motion
 from jaxface.evaluation.alignment import procrustes, transform
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.rendering.camera import orthographic, project
 from jaxface.tracking.records import Track
-from jaxface.types import Landmarks, MorphableModel, Pose, Region
+from jaxface.types import FaceError, Landmarks, MorphableModel, Pose, Region
 from video_study.film import Film
 from video_study.script import blink_frames
 
@@ -114,9 +116,24 @@ def figures(film: Film, tracks: dict[str, Track], *, model: MorphableModel) -> d
     return results
 
 
-def still_spread(film: Film, track: Track, *, model: MorphableModel) -> float:
-    """Standard deviation of the tracked vertices over time (mm); where the film is still, all of it is error."""
-    return motion.spread(_tracked_surface(film, track, model=model))
+def still_figures(film: Film, track: Track, *, model: MorphableModel) -> dict[str, float]:
+    """Standard deviation of the tracked vertices over time (mm) and their acceleration (mm/frame^2); where the film is
+    still, all of it is error."""
+    return {
+        "spread_mm": motion.spread(_tracked_surface(film, track, model=model)),
+        "jitter_mm_per_frame2": motion.jitter(_tracked_surface(film, track, model=model)),
+    }
+
+
+def detected_blink(film: Film) -> float | None:
+    """How far the lids close in what the detector sees (mm at the true scale); None where it does not see every
+    frame's face."""
+    try:
+        found = [find_landmarks(np.asarray(Image.open(film.path(frame))))[0] for frame in range(film.num_frames)]
+    except FaceError:
+        return None
+    points_px = np.stack([np.asarray(each.points_px, np.float64) for each in found])
+    return blink_depth(lid_gaps(points_px / _px_per_mm(film)))
 
 
 def lid_gaps(landmarks_mm: np.ndarray) -> np.ndarray:

@@ -59,5 +59,6 @@ def play_world(
         tracks=tracks,
         figures=judge.figures(moving, tracks, model=model),
         people=judge.identity_errors(moving, people, model=model),
-        still={name: judge.still_spread(still, run(still, name), model=model) for name in ("on", "off")},
+        still={name: judge.still_figures(still, run(still, name), model=model) for name in ("on", "off")},
+        detected_blink_mm=judge.detected_blink(moving),
     )
