@@ -24,7 +24,7 @@ from jaxface.synthetic_fields import off_basis_field
 from jaxface.types import NUM_LANDMARKS, Landmarks, Pose, Region
 from video_study.script import Script
 
-NOISE, SHINE = 0.01, 0.05  # standard deviation of the camera's noise; the highlight's peak
+NOISE, SHINE = 0.01, 0.05  # standard deviation of the camera's noise; the highlight's usual peak
 _OFF_BASIS_MM = {"default": 1.0, "ict": ict.OFF_BASIS_MM["ict off"]}
 _FACE_HEIGHT = 0.62  # of the picture's
 _PIVOT_MM = (0.0, -20.0, -80.0)  # about which the head turns, from the middle of the face
@@ -135,8 +135,8 @@ class Film:
         return self.actor.shapes_mm(self.weights(frame))
 
 
-def shoot(actor: Actor, script: Script, folder: pathlib.Path, *, size: int) -> Film:
-    """Renders the video into `folder`, a PNG file a frame."""
+def shoot(actor: Actor, script: Script, folder: pathlib.Path, *, size: int, shine: float = SHINE) -> Film:
+    """Renders the video into `folder`, a PNG file a frame; `shine` is the highlight's peak."""
     folder.mkdir(parents=True, exist_ok=True)
     neutral_mm = actor.shapes_mm({})[0][: actor.num_front]
     poses = [_pose(script, frame, neutral_mm, size=size) for frame in range(script.num_frames)]
@@ -145,18 +145,18 @@ def shoot(actor: Actor, script: Script, folder: pathlib.Path, *, size: int) -> F
         np.zeros((script.num_frames, NUM_LANDMARKS, 3)), np.zeros((script.num_frames, NUM_LANDMARKS)),
     )  # fmt: skip
     for frame in range(script.num_frames):
-        image, landmarks = _take(film, frame, neutral_mm)
+        image, landmarks = _take(film, frame, neutral_mm, shine)
         points = np.concatenate([landmarks.points_px, landmarks.height_px[:, None]], axis=1)
         film.points_px[frame], film.seen[frame] = points, landmarks.confidence
         Image.fromarray(image).save(film.path(frame))
     return film
 
 
-def _take(film: Film, frame: int, framed_mm: Array) -> tuple[np.ndarray, Landmarks]:
+def _take(film: Film, frame: int, framed_mm: Array, shine: float) -> tuple[np.ndarray, Landmarks]:
     """One picture (uint8), and its landmarks."""
     actor = film.actor
     paint, behind, noise = jax.random.split(actor.key, 3)
-    look = heads.Look(paint, behind, jax.random.fold_in(noise, frame), NOISE, SHINE)
+    look = heads.Look(paint, behind, jax.random.fold_in(noise, frame), NOISE, shine)
     light = jnp.asarray(film.script.light[frame], jnp.float32)
     arguments = (film.shapes_mm(frame)[1], framed_mm, film.pose(frame), light, look, actor.head, load_default())
     picture = _photograph(*arguments, size=film.size)
