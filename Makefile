@@ -5,15 +5,18 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3.14 pyth
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 OUT := out/demo
 RUN := $(VENV)/bin/python
-PYTEST := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(RUN) -m pytest -n 2 --dist loadscope
+# Tests that start processes of their own share what was compiled.
+COMPILED := JAX_COMPILATION_CACHE_DIR=$${JAX_COMPILATION_CACHE_DIR:-$(CURDIR)/$(VENV)/compiled} \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+PYTEST := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(COMPILED) $(RUN) -m pytest -n 2 --dist loadscope
 VALIDATOR := node_modules/gltf-validator/package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint benchmark accuracy clean
+.PHONY: help demo test test-all lint benchmark accuracy experiments clean
 
 help:  ## print this
 	@echo "jaxface: a photo or a video of a face in, a detailed and textured 3D mesh out."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.landmarks  ## reconstruct a public-domain portrait into out/demo (at most 4 minutes)
 	@portrait=$$($(RUN) -c 'import matplotlib; print(matplotlib.get_data_path())')/sample_data/grace_hopper.jpg; \
@@ -35,6 +38,9 @@ benchmark: $(VENV)/.landmarks  ## seconds and memory per stage
 
 accuracy: $(VENV)/.landmarks  ## errors on faces whose shape is known
 	$(RUN) experiments/accuracy.py
+
+experiments: $(VENV)/.test  ## every experiment at a tiny size, and the index of all results (at most 10 minutes)
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(RUN) experiments/run_all.py --smoke
 
 clean:  ## remove the environment and what the other targets made
 	rm -rf $(VENV) node_modules build out/demo .pytest_cache .ruff_cache .hypothesis
