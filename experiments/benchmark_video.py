@@ -10,10 +10,13 @@ second clip of the same length compiles nothing. On one H100 wanted: 60 frames/s
 
 Everything is measured in processes of their own, one after the other, so that nobody else's memory counts. The device's
 steps see synthetic photos whose landmarks are known. "compile_seconds" has tracing, compiling and the first start.
+--smoke tries all of it at tiny sizes.
 """
 
 import json
 import pathlib
+import shlex
+import sys
 
 from absl import app, flags
 from video_bench import report, sections
@@ -25,6 +28,7 @@ FRAMES = flags.DEFINE_integer("frames", 48, "frames of the clip", lower_bound=4)
 SIZE = flags.DEFINE_integer("size", 256, "side of the clip and of its fine stage in pixels", lower_bound=128)
 LONG_FACTOR = flags.DEFINE_integer("long_factor", 10, "how many times longer the long clip is; 0: none", lower_bound=0)
 SINGLES = flags.DEFINE_integer("singles", 2, "single photos, of whose seconds the mean counts", lower_bound=1)
+SMOKE = flags.DEFINE_boolean("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where report, numbers and timeline are written")
 
 
@@ -35,17 +39,20 @@ def main(_) -> None:
         raise app.UsageError("--sizes needs at least one number.")
     target = pathlib.Path(OUTPUT_DIR.value)
     target.mkdir(parents=True, exist_ok=True)
-    plan = sections.Plan(FRAMES.value, SIZE.value, LONG_FACTOR.value, SINGLES.value)
+    plan, repeats = sections.Plan(FRAMES.value, SIZE.value, LONG_FACTOR.value, SINGLES.value), REPEATS.value
+    if SMOKE.value:
+        sizes, chunks, repeats, plan = [sections.SMOKE.size], [sections.SMOKE.chunk], 1, sections.SMOKE
     reason, clip = sections.why_no_clip(), None
     try:
-        steps = sections.throughput(sizes=sizes, chunks=chunks, repeats=REPEATS.value)
+        steps = sections.throughput(sizes=sizes, chunks=chunks, repeats=repeats, num_frames=plan.frames)
         slug = report.slug(steps["device"])
         picture = (target / f"timeline_video_{slug}.png").resolve()
         if not reason:
             clip = sections.whole_clip(plan, picture)
     except sections.Failed as error:
         raise app.Error(str(error)) from None
-    found = report.summarise(steps, clip)
+    command = shlex.join(["python", f"experiments/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
+    found = report.summarise(steps, clip, command=command)
     text = report.to_markdown(found, why_no_clip=reason, picture=picture.name)
     print(text)
     (target / f"benchmark_video_{slug}.md").write_text(text)

@@ -14,10 +14,10 @@ from absl import app
 from PIL import Image
 
 EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
-ROW = {"devices": 1, "chunk": 8, "size": 512, "frames_per_second": 62.0, "compile_seconds": 9.0,
+ROW = {"devices": 1, "chunk": 8, "size": 512, "clip_frames": 48, "frames_per_second": 62.0, "compile_seconds": 9.0,
        "frame_ms": {"look": 4.0, "refine": 12.0}, "shares": {"look": 0.25, "refine": 0.75}}  # fmt: skip
-RUN = {"frames": 48, "ok": 47, "seconds": 96.0, "track_seconds": 90.0, "peak_mib": 1000.0, "device_peak_mib": None,
-       "busy": {"decode": 0.1, "detect": 0.2, "device": 0.9, "write": 0.05}}  # fmt: skip
+RUN = {"frames": 48, "chunk": 8, "ok": 47, "seconds": 96.0, "track_seconds": 90.0, "peak_mib": 1000.0,
+       "device_peak_mib": None, "busy": {"decode": 0.1, "detect": 0.2, "device": 0.9, "write": 0.05}}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,10 @@ def clip_of(*, single=(4.0, 6.0), long_peak=1040.0, second=0):
 
 
 def wanted(bench, throughput, clip):
-    return {row["figure"]: (row["found"], row["holds"]) for row in bench.report.summarise(throughput, clip)["wanted"]}
+    return {
+        row["figure"]: (row["found"], row["holds"])
+        for row in bench.report.summarise(throughput, clip, command="")["wanted"]
+    }
 
 
 def test_the_long_clip_is_the_short_one_forth_and_back(bench, tmp_path):
@@ -66,11 +69,20 @@ def test_a_row_counts_every_step_as_often_as_a_frame_sees_it(bench):
     clock = SimpleNamespace(
         seconds=dict.fromkeys(bench.throughput.STEPS, 0.4), compile_seconds={"look": 2.0, "refine": 3.0}
     )
-    row = bench.throughput.to_row([clock], devices=1, chunk=4, size=128)
-    times = len(bench.throughput.STEPS) + bench.throughput.ROUNDS - 1
+    row = bench.throughput.to_row([clock], devices=1, chunk=4, size=128, num_frames=64)
+    times = 7.0 + 2.0 + 0.25  # once each but for two rounds of the bundle, and the medium stage on 16 of 64 frames
     assert row["frames_per_second"] == pytest.approx(1.0 / (0.1 * times)) and row["compile_seconds"] == 5.0
-    assert row["shares"]["rejoin"] == pytest.approx(bench.throughput.ROUNDS / times)
+    assert row["shares"]["rejoin"] == pytest.approx(2.0 / times)
+    assert row["frame_ms"]["deform"] == pytest.approx(25.0) and row["frame_ms"]["look"] == pytest.approx(100.0)
     assert sum(row["shares"].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "chunk, num_frames, often",
+    [(1, 48, 16 / 48), (8, 48, 16 / 48), (12, 48, 24 / 48), (64, 480, 64 / 480), (4, 6, 8 / 6)],
+)
+def test_the_medium_stage_sees_few_frames_in_padded_chunks(bench, chunk, num_frames, often):
+    assert bench.throughput.times_a_frame(chunk=chunk, num_frames=num_frames)["deform"] == pytest.approx(often)
 
 
 def test_chunks_that_cannot_be_shared_out_or_do_not_fit_are_said_so(bench, monkeypatch):
@@ -81,10 +93,12 @@ def test_chunks_that_cannot_be_shared_out_or_do_not_fit_are_said_so(bench, monke
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
     monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
     monkeypatch.setattr(bench.throughput, "_see", out_of_memory)
-    rows = bench.throughput.measure(sizes=[128], chunks=[], repeats=1, num_devices=None)["rows"]
+    rows = bench.throughput.measure(sizes=[128], chunks=[], repeats=1, num_frames=48, num_devices=None)["rows"]
     assert [row["chunk"] for row in rows] == list(bench.throughput.CHUNKS["accelerator"])
     assert "multiple" in rows[0]["note"] and "memory" in rows[1]["note"]
-    text = bench.report.to_markdown(bench.report.summarise(throughput_of(*rows), None), why_no_clip="no detector")
+    text = bench.report.to_markdown(
+        bench.report.summarise(throughput_of(*rows), None, command=""), why_no_clip="no detector"
+    )
     assert "not run: does not fit" in text and "Not run: no detector." in text
 
 
@@ -95,7 +109,7 @@ def test_other_errors_are_not_hidden(bench, monkeypatch):
     monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
     monkeypatch.setattr(bench.throughput, "_see", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
-        bench.throughput.measure(sizes=[128], chunks=[1], repeats=1, num_devices=1)
+        bench.throughput.measure(sizes=[128], chunks=[1], repeats=1, num_frames=48, num_devices=1)
 
 
 def test_fewer_devices_get_functions_of_their_own(bench, monkeypatch):
@@ -105,7 +119,7 @@ def test_fewer_devices_get_functions_of_their_own(bench, monkeypatch):
         bench.throughput.run.devices, "frame_map", lambda f: seen.append(jax.local_devices()) or frame_map(f)
     )
     monkeypatch.setattr(jax, "local_devices", lambda: devices * 2)
-    assert set(bench.throughput._mapped(128, devices)) >= {"look", "rejoin", "settle", "refine", "lift"}
+    assert set(bench.throughput._mapped(128, devices)) >= set(bench.throughput.STEPS) - {"steady"}
     assert seen and all(each == devices for each in seen)
 
 
@@ -132,8 +146,9 @@ def test_wanted_figures_and_their_limits(bench):
 
 
 def test_every_section_names_the_device_and_what_bounds_it(bench):
-    found = bench.report.summarise(throughput_of(ROW), clip_of())
+    found = bench.report.summarise(throughput_of(ROW), clip_of(), command="python bench.py --smoke")
     text = bench.report.to_markdown(found, picture="timeline.png")
+    assert "\n\nCommand: `python bench.py --smoke`\n\n" in text and "of a clip of 48" in text
     sections = text.split("\n## ")[1:]
     assert len(sections) == 3 and all("NVIDIA H100" in section.splitlines()[0] for section in sections)
     assert "bound by `refine` with 75 %" in text and "Bound by `device`, busy 90 %" in text and "timeline.png" in text
@@ -151,12 +166,13 @@ def test_a_child_that_fails_is_no_result(bench, capfd, tmp_path):
 
 
 def test_the_order_of_the_parts(bench, monkeypatch, tmp_path):
-    """Cold before warm, one photo more than counts, and the long clip last, with one cache for all."""
-    calls, caches = [], set()
+    """Cold before warm, one photo more than counts, and the long clip last, in the short one's chunks; one cache."""
+    calls, caches, chunks = [], set(), []
 
     def call(part, *, environment=None, **arguments):
         calls.append(part if part != "follow" else pathlib.Path(arguments["folder"]).name)
         caches.add((environment or {}).get("JAX_COMPILATION_CACHE_DIR"))
+        chunks.append(arguments.get("chunk"))
         return RUN
 
     seconds = iter([9.0, 4.0, 6.0])
@@ -166,6 +182,7 @@ def test_the_order_of_the_parts(bench, monkeypatch, tmp_path):
     found = bench.sections.whole_clip(bench.sections.Plan(48, 256, 10, 2), tmp_path / "timeline.png")
     assert calls == ["render", "cold", "warm", "photo", "photo", "photo", "retrace", 10, "long"]
     assert found["single_seconds"] == [4.0, 6.0] and len(caches - {None}) == 1
+    assert chunks == [None, None, None, None, RUN["chunk"]]
 
 
 def test_flags_that_are_no_numbers(bench, monkeypatch):
@@ -181,19 +198,20 @@ def test_flags_that_are_no_numbers(bench, monkeypatch):
 @pytest.mark.slow
 def test_small_run_from_the_command_line(tmp_path):
     pytest.importorskip("mediapipe", reason="clips need landmarks")
-    settings = ["--sizes=128", "--chunks=2", "--repeats=1", "--frames=4", "--size=128", "--long_factor=2"]
-    command = [sys.executable, str(EXPERIMENTS / "benchmark_video.py"), *settings, "--singles=1"]
+    command = [sys.executable, str(EXPERIMENTS / "benchmark_video.py"), "--smoke", f"--output_dir={tmp_path}"]
     ended = subprocess.run(
-        [*command, f"--output_dir={tmp_path}"], capture_output=True, text=True, timeout=1800,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
+        command, capture_output=True, text=True, timeout=3600, env=os.environ | {"JAX_PLATFORMS": "cpu"}
+    )
     assert ended.returncode == 0, ended.stderr
-    found = json.loads((tmp_path / "benchmark_video_cpu.json").read_text())
-    (row,) = found["throughput"]
-    assert row["frames_per_second"] > 0.0 and row["compile_seconds"] > 1.0
-    assert found["clip"]["warm"]["ok"] == 4 and found["clip"]["long"]["frames"] == 8
-    assert found["clip"]["warm"]["seconds"] < found["clip"]["cold"]["seconds"]
-    assert found["clip"]["retrace"]["first"] > 0 and found["clip"]["retrace"]["second"] == 0
-    assert found["clip"]["warm"]["busy"]["device"] > 0.1 and found["clip"]["warm"]["peak_mib"] > 100.0
-    assert Image.open(tmp_path / "timeline_video_cpu.png").size[0] > 500
-    assert "Benchmark of tracking on cpu" in (tmp_path / "benchmark_video_cpu.md").read_text()
+    names = ["benchmark_video_cpu.json", "benchmark_video_cpu.md", "timeline_video_cpu.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    found = json.loads((tmp_path / names[0]).read_text())
+    (row,), clip = found["throughput"], found["clip"]
+    assert row["chunk"] == 2 and row["frames_per_second"] > 0.0 and row["compile_seconds"] > 1.0
+    assert clip["warm"]["frames"] == clip["warm"]["ok"] == 6 and clip["long"]["frames"] == clip["long"]["ok"] == 12
+    assert clip["warm"]["chunk"] == clip["long"]["chunk"] == 2
+    assert clip["retrace"]["first"] > 0 and clip["retrace"]["second"] == 0, clip["retrace"]["names"]
+    assert clip["warm"]["busy"]["device"] > 0.1 and clip["warm"]["peak_mib"] > 100.0
+    assert Image.open(tmp_path / names[2]).size[0] > 500
+    text = (tmp_path / names[1]).read_text()
+    assert "Benchmark of tracking on cpu" in text and "benchmark_video.py --smoke" in text and text in ended.stdout

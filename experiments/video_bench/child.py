@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import jax
 
+from jaxface.io.video import open_clip
+from jaxface.tracking import devices
 from jaxface.tracking.flow import Timeline
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import track
@@ -23,23 +25,27 @@ LANES = ("decode", "detect", "device", "write")
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event, one for each program; hits in the cache too
 
 
-def follow(source: str, folder: str, *, size: int, picture: str | None = None) -> dict:
-    """Tracks a clip; how it went, who was busy, and the peak of this process."""
+def follow(source: str, folder: str, *, size: int, chunk: int | None = None, picture: str | None = None) -> dict:
+    """Tracks a clip, `chunk` frames at a time, None: as many as suit the device; how it went, and who was busy."""
+    chunk = devices.chunk_length(size=size, num_frames=open_clip(source).num_frames, override=chunk)
     timeline, start = Timeline(), time.perf_counter()
-    found = track(source, folder, settings=TrackSettings(model="default", size=size), timeline=timeline)
+    settings = TrackSettings(model="default", size=size, chunk=chunk)
+    found = track(source, folder, settings=settings, timeline=timeline)
     seconds = time.perf_counter() - start
     if picture:
         timeline.draw(picture)
     shares = {lane: timeline.busy_share(lane) for lane in LANES}
-    return {"frames": len(found.status), "ok": found.status.count("ok"), "track_seconds": seconds, "busy": shares}
+    counts = {"frames": len(found.status), "chunk": chunk, "ok": found.status.count("ok")}
+    return counts | {"track_seconds": seconds, "busy": shares}
 
 
-def retrace(source: str, folder: str, *, size: int, num_frames: int) -> dict:
+def retrace(source: str, folder: str, *, size: int, num_frames: int, chunk: int | None = None) -> dict:
     """How many programs are compiled for a clip, and for the next one of the same length in the same process."""
     counts = []
     for number in range(2):
         start = number * num_frames
-        settings = TrackSettings(model="default", size=size, start=start, stop=start + num_frames)
+        place = dict(start=start, stop=start + num_frames)
+        settings = TrackSettings(model="default", size=size, chunk=chunk, **place)
         with compiled_programs() as programs:
             track(source, f"{folder}/{number}", settings=settings)
         counts.append(len(programs))

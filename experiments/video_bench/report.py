@@ -10,13 +10,13 @@ TARGETS = {"H100": 60.0}  # frames a second of 512 pixels, by what the device's 
 _TARGET_SIZE = 512
 
 
-def summarise(throughput: dict, clip: dict | None) -> dict:
+def summarise(throughput: dict, clip: dict | None, *, command: str) -> dict:
     """Everything, with the wanted figures and whether they are reached. The clip is None where it was not run."""
     machine = dict(device=throughput["device"], backend=throughput["backend"], devices=throughput["local_devices"],
                    cpus=os.cpu_count(), architecture=platform.machine(), python=platform.python_version(),
                    jax=version("jax"), numpy=version("numpy"))  # fmt: skip
     wanted = _wanted_speed(machine["device"], throughput["rows"]) + (_wanted_of_clip(clip) if clip else [])
-    return {"machine": machine, "throughput": throughput["rows"], "clip": clip, "wanted": wanted}
+    return {"command": command, "machine": machine, "throughput": throughput["rows"], "clip": clip, "wanted": wanted}
 
 
 def slug(device: str) -> str:
@@ -65,7 +65,7 @@ def to_markdown(found: dict, *, why_no_clip: str = "", picture: str = "") -> str
     """The report; `picture` is the timeline's file name."""
     device = found["machine"]["device"]
     facts = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
-    parts = [f"# Benchmark of tracking on {device}\n\n{facts}"]
+    parts = [f"# Benchmark of tracking on {device}\n\nCommand: `{found['command']}`\n\n{facts}"]
     parts.append(f"## The device's steps, {device}\n\n{_throughput_text(found['throughput'], device)}")
     if found["clip"] is None:
         parts.append(f"## A clip from photos to files, {device}\n\nNot run: {why_no_clip}.")
@@ -78,7 +78,7 @@ def to_markdown(found: dict, *, why_no_clip: str = "", picture: str = "") -> str
 
 def _throughput_text(rows: list[dict], device: str) -> str:
     shown = [
-        {name: value for name, value in row.items() if name not in ("frame_ms", "shares")}
+        {name: value for name, value in row.items() if name not in ("frame_ms", "shares", "clip_frames")}
         | {f"{name} %": 100.0 * share for name, share in row.get("shares", {}).items()}
         for row in rows
     ]
@@ -88,7 +88,11 @@ def _throughput_text(rows: list[dict], device: str) -> str:
     largest = max(row["size"] for row in counted)
     best = max((row for row in counted if row["size"] == largest), key=lambda row: row["frames_per_second"])
     step = max(best["shares"], key=best["shares"].get)
-    opening = "Frames a second with everything compiled, and each step's share of the time."
+    opening = (
+        "Frames a second with everything compiled, and each step's share of the time. The medium stage, `deform`, "
+        f"counts for the few frames that it sees of a clip of {best['clip_frames']}; what happens once a clip "
+        "(smoothing, the person's albedo) is left out."
+    )
     share = 100.0 * best["shares"][step]
     sentence = (
         f"At {largest} pixels the fastest is {best['chunk']} frames a chunk on {best['devices']} x {device}: "

@@ -22,12 +22,17 @@ class Failed(Exception):
 
 
 class Plan(NamedTuple):
-    """The clip: frames, side in pixels, how many times longer the long one is (0: none), and single runs."""
+    """The clip: frames, side in pixels, how many times longer the long one is (0: none), single runs, and frames at a
+    time (None: as many as suit the device)."""
 
     frames: int
     size: int
     long_factor: int
     singles: int
+    chunk: int | None = None
+
+
+SMOKE = Plan(6, 128, 2, 1, chunk=2)
 
 
 def call(part: str, *, environment: dict[str, str] | None = None, **arguments) -> dict:
@@ -49,9 +54,9 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> float:
     return time.perf_counter() - start
 
 
-def throughput(*, sizes: list[int], chunks: list[int], repeats: int) -> dict:
-    """The device's steps on all devices of this host, then on one of them."""
-    arguments = dict(sizes=sizes, chunks=chunks, repeats=repeats)
+def throughput(*, sizes: list[int], chunks: list[int], repeats: int, num_frames: int) -> dict:
+    """The device's steps on all devices of this host, then on one of them, as a clip of `num_frames` has need of."""
+    arguments = dict(sizes=sizes, chunks=chunks, repeats=repeats, num_frames=num_frames)
     found = call("throughput", num_devices=None, **arguments)
     if found["local_devices"] > 1:
         found["rows"] += call("throughput", num_devices=1, **arguments)["rows"]
@@ -71,18 +76,17 @@ def whole_clip(plan: Plan, picture: pathlib.Path) -> dict:
         cache = {"JAX_COMPILATION_CACHE_DIR": f"{root}/cache", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         call("render", folder=str(clip), num_frames=plan.frames, size=plan.size)
 
-        def follow(source: pathlib.Path, name: str, **more) -> dict:
-            folder = str(root / name)
-            return call("follow", environment=cache, source=str(source), folder=folder, size=plan.size, **more)
+        def on(part: str, source: pathlib.Path, name: str, **more) -> dict:
+            place = dict(source=str(source), folder=str(root / name), size=plan.size, chunk=plan.chunk)
+            return call(part, environment=cache, **place | more)
 
-        found = {"cold": follow(clip, "cold"), "warm": follow(clip, "warm", picture=str(picture))}
+        found = {"cold": on("follow", clip, "cold"), "warm": on("follow", clip, "warm", picture=str(picture))}
         found["single_seconds"] = _single_seconds(clip / f"{plan.frames // 2:06d}.png", plan, root / "single", cache)
         number = max(1, min(_RECOMPILE_FRAMES, plan.frames // 2))
-        again = dict(source=str(clip), folder=str(root / "again"), size=plan.size, num_frames=number)
-        found["retrace"] = call("retrace", environment=cache, **again)
+        found["retrace"] = on("retrace", clip, "again", num_frames=number)
         if plan.long_factor:
             lengthen(clip, root / "long_clip", factor=plan.long_factor)
-            found["long"] = follow(root / "long_clip", "long")
+            found["long"] = on("follow", root / "long_clip", "long", chunk=found["warm"]["chunk"])
         return found
 
 

@@ -1,5 +1,6 @@
 """The tracker's steps on the device alone: synthetic photos whose landmarks are known, no decoding, no detector."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +13,7 @@ import numpy as np
 from jaxface import frame
 from jaxface.energies.temporal import unseen_detail
 from jaxface.models import store
-from jaxface.tracking import refining, run
-from jaxface.tracking.fusing import ROUNDS
+from jaxface.tracking import fusing, refining, run
 from jaxface.tracking.looking import cut_window
 from jaxface.tracking.packing import at, stack
 from jaxface.tracking.person import no_detail
@@ -21,8 +21,7 @@ from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.steps import LOOK_SIZE, Posed, Shared, Sight
 from video_bench.clips import YAW_DEGREES, photograph, to_bytes
 
-# How often each happens to a frame.
-STEPS = {"locate": 1, "look": 1, "rejoin": ROUNDS, "settle": 1, "aim": 1, "refine": 1, "steady": 1, "lift": 1}
+STEPS = ("locate", "look", "rejoin", "settle", "deform", "aim", "refine", "steady", "lift")
 CHUNKS = {"cpu": (1, 4, 8), "accelerator": (1, 8, 32, 64)}
 _VIEWS = (0.0, -1.0, 0.5, 1.0)  # of the clip's turn; the frames of a chunk take them by turns
 _PHOTO_SIZE = 256
@@ -48,8 +47,9 @@ class Clock:
         return value
 
 
-def measure(*, sizes: list[int], chunks: list[int], repeats: int, num_devices: int | None) -> dict:
-    """Rows for every chunk length and size; no chunks: those usual on such a device, no `num_devices`: all."""
+def measure(*, sizes: list[int], chunks: list[int], repeats: int, num_frames: int, num_devices: int | None) -> dict:
+    """Rows for every chunk length and size, of a clip of `num_frames`; no chunks: those usual on such a device, no
+    `num_devices`: all."""
     devices = jax.local_devices()[:num_devices]
     usual = CHUNKS["cpu" if devices[0].platform == "cpu" else "accelerator"]
     rows = []
@@ -57,23 +57,35 @@ def measure(*, sizes: list[int], chunks: list[int], repeats: int, num_devices: i
         if chunk % len(devices):
             rows.append(dict(devices=len(devices), chunk=chunk, note="not run: no multiple of the number of devices"))
         else:
-            rows += _measure_chunk(chunk, sizes, devices, repeats)
+            rows += _measure_chunk(chunk, sizes, devices, repeats, num_frames)
     return {"rows": rows, "local_devices": len(jax.local_devices())}
 
 
-def to_row(clocks: list[Clock], *, devices: int, chunk: int, size: int) -> dict:
-    """Frames a second, milliseconds a frame and share of each step, and what compiling all of them took."""
+def times_a_frame(*, chunk: int, num_frames: int) -> dict[str, float]:
+    """How often each step happens to a frame, on average over a clip: the medium stage sees a few frames only, in
+    chunks that are padded to their full length."""
+    medium = math.ceil(min(fusing._MEDIUM_FRAMES, num_frames) / chunk) * chunk
+    return dict.fromkeys(STEPS, 1.0) | {"rejoin": float(fusing.ROUNDS), "deform": medium / num_frames}
+
+
+def to_row(clocks: list[Clock], *, devices: int, chunk: int, size: int, num_frames: int) -> dict:
+    """Frames a second of a clip of `num_frames`, milliseconds a frame and share of each step, and what compiling all
+    of them took."""
     seconds = {name: value for clock in clocks for name, value in clock.seconds.items()}
     compile_seconds = sum(sum(clock.compile_seconds.values()) for clock in clocks)
-    frame_ms = {name: 1e3 * times * seconds[name] / chunk for name, times in STEPS.items()}
+    often = times_a_frame(chunk=chunk, num_frames=num_frames)
+    frame_ms = {name: 1e3 * times * seconds[name] / chunk for name, times in often.items()}
     total_ms = sum(frame_ms.values())
     return dict(
-        devices=devices, chunk=chunk, size=size, frames_per_second=1e3 / total_ms, compile_seconds=compile_seconds,
-        frame_ms=frame_ms, shares={name: value / total_ms for name, value in frame_ms.items()},
+        devices=devices, chunk=chunk, size=size, clip_frames=num_frames, frames_per_second=1e3 / total_ms,
+        compile_seconds=compile_seconds, frame_ms=frame_ms,
+        shares={name: value / total_ms for name, value in frame_ms.items()},
     )  # fmt: skip
 
 
-def _measure_chunk(chunk: int, sizes: list[int], devices: list[jax.Device], repeats: int) -> list[dict]:
+def _measure_chunk(
+    chunk: int, sizes: list[int], devices: list[jax.Device], repeats: int, num_frames: int
+) -> list[dict]:
     """The steps on small windows are the same for all sizes: they are timed once."""
     small, rows = Clock(repeats), []
     try:
@@ -84,7 +96,7 @@ def _measure_chunk(chunk: int, sizes: list[int], devices: list[jax.Device], repe
         full, place = Clock(repeats), dict(devices=len(devices), chunk=chunk, size=size)
         try:
             _finish(*seen, size, _mapped(size, devices), full)
-            rows.append(to_row([small, full], **place))
+            rows.append(to_row([small, full], num_frames=num_frames, **place))
         except jax.errors.JaxRuntimeError as error:
             rows.append(place | dict(note=_out_of_memory(error)))
     return rows
@@ -122,8 +134,8 @@ def _see(chunk: int, mapped: dict[str, Callable], clock: Clock) -> tuple[list[np
     shared = shared._replace(identity=jnp.asarray(state.face.identity.mean(axis=0)))
     face, _ = _fetch(clock.time("rejoin", mapped["rejoin"], sight, state.face, shared=shared))
     settled = _fetch(clock.time("settle", mapped["settle"], sight, face, shared=shared))
-    shared = shared._replace(offset_mm=jnp.asarray(settled.offset_mm.mean(axis=0)))
-    return images, sight, settled.state.face, shared
+    offset_mm, _ = _fetch(clock.time("deform", mapped["deform"], sight, settled.state.face, shared=shared))
+    return images, sight, settled.state.face, shared._replace(offset_mm=jnp.asarray(offset_mm.mean(axis=0)))
 
 
 def _finish(
