@@ -21,6 +21,7 @@ import tempfile
 
 from absl import app, flags
 from accuracy_study.report import environment
+from figure_study import markdown
 from video_study import report, study
 
 from jaxface.models import catalogue, store
@@ -75,7 +76,7 @@ def main(_) -> None:
     stored = {"settings": chosen, **around, "left_out": left_out, "worlds": records}
     (target / "accuracy_video.json").write_text(json.dumps(stored, indent=1) + "\n")
     if picture is not None:
-        picture.savefig(target / "accuracy_video.png", dpi=110)
+        markdown.save_figure(target / "accuracy_video.png", picture)
     print(text)
 
 

@@ -57,6 +57,7 @@ def _check(ended, out, *, videos, variants):
     return found
 
 
+@pytest.mark.slow  # the same code runs in test_micc_table1.py
 def test_one_subject_from_the_command_line(tmp_path):
     pytest.importorskip("mediapipe", reason="mediapipe is not installed")
     data, out = tmp_path / "data", tmp_path / "out"

@@ -14,7 +14,7 @@ from jaxface.tracking.packing import at
 from jaxface.tracking.steps import Shared, place
 from jaxface.types import MorphableModel, Pose, Region
 
-STRENGTH = 10.0  # of the temporal energy at --smooth=1, per mm^2 of acceleration; measured on rendered clips
+STRENGTH = 20.0  # of the temporal energy at --smooth=1, per mm^2 of acceleration; measured on rendered clips
 _LEVER_MM = 80.0  # from the head's middle to the face: what a turn moves
 _QUICK_MM = 0.3  # per frame^2: what bends faster means to; with a plain square nods at 2 Hz lost a third
 _ROUNDS = 6

@@ -25,11 +25,14 @@ def deadline():
     def too_late(*_):
         raise AssertionError("deadlock")
 
-    before = signal.signal(signal.SIGALRM, too_late)
+    # Shells start background jobs with interrupts ignored, and the tests may be one.
+    before = {signal.SIGALRM: too_late, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in before.items()}
     signal.alarm(LONGEST_S)
     yield
     signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     assert workers() == []
 
 
@@ -177,6 +180,7 @@ import os, signal, sys, threading, time
 import jax, jax.numpy as jnp
 from jaxface.tracking.flow import Writer, prefetch
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 spin = jax.jit(lambda x: jax.lax.fori_loop(0, 15_000_000, lambda i, y: jnp.cos(y), x))
 
 def items():
