@@ -18,15 +18,13 @@ _BYTES_PER_PIXEL = 1000
 _BYTES_BESIDE = 320e6
 
 
-def frame_map(
-    function: Callable[..., Any], *, devices: Sequence[jax.Device] | None = None, together: bool = False
-) -> Callable[..., Any]:
+def frame_map(function: Callable[..., Any], *, devices: Sequence[jax.Device] | None = None) -> Callable[..., Any]:
     """Maps `function(*frame, shared=shared)`, pure and of one frame, over a chunk: `mapped(*frames, shared=shared)`.
 
     `frames` and the result are pytrees of arrays whose leading axis counts frames; `shared` is any pytree that all
     frames see (a model, an identity). One compilation a shape. CPUs take frames in sequence (`lax.map`: vmap brings
-    nothing there), accelerators all at once (`vmap`), as CPUs do with `together`. The number of frames must be a
-    multiple of that of the `devices`, by default all of this host.
+    nothing there), accelerators all at once (`vmap`). The number of frames must be a multiple of that of the
+    `devices`, by default all of this host.
     """
     mesh = Mesh(np.array(jax.local_devices() if devices is None else list(devices)), ("frames",))
     in_sequence = _in_sequence(mesh)
@@ -36,7 +34,7 @@ def frame_map(
         def on_one(frame):
             return function(*frame, shared=shared)
 
-        return jax.vmap(on_one)(frames) if together or not in_sequence else jax.lax.map(on_one, frames)
+        return jax.lax.map(on_one, frames) if in_sequence else jax.vmap(on_one)(frames)
 
     compiled = jax.jit(_shard_map()(map_share, mesh=mesh, in_specs=(by_frame, everywhere), out_specs=by_frame))
 

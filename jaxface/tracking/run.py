@@ -74,5 +74,4 @@ def _map_steps(preset: str, size: int) -> dict[str, Callable]:
         "lift": steps.lift,
         "place": steps.place,
     }
-    # Every frame of the Laplace deformation reads the same large basis: together it is read once.
-    return {name: devices.frame_map(function, together=name == "deform") for name, function in functions.items()}
+    return {name: devices.frame_map(function) for name, function in functions.items()}
