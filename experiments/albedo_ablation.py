@@ -2,11 +2,12 @@
 
     python experiments/albedo_ablation.py [PHOTO ...]
 
-TIME. After Fig. 8 of Jin et al. (2021). For each photo, with each preset: the photo, then the albedo by the colour term
-alone, with a detail term made of Laplace's operator, and with relative total variation, and the depth map that each
-leads to. Without photos, public-domain portraits are shown, and rendered faces of known albedo and shape (those of
-accuracy.py's world "default", with true landmarks plus noise) tell which term lowers the true error. The Laplacian's
-weight is that of the paper, 2.5 on grey levels; the paper does not say which it took.
+About 3 minutes for 4 rendered faces on 2 cores. After Fig. 8 of Jin et al. (2021). For each photo, with each preset:
+the photo, then the albedo by the colour term alone, with a detail term made of Laplace's operator, and with relative
+total variation, and the depth map that each leads to. Without photos, public-domain portraits are shown, and rendered
+faces of known albedo and shape (those of accuracy.py's world "default", with true landmarks plus noise) tell which term
+lowers the true error. The Laplacian's weight is that of the paper, 2.5 on grey levels; the paper does not say which it
+took.
 
 Expected: the colour term alone leaves much of the relief's shading in the albedo; a detail term removes some of it.
 

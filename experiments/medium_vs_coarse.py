@@ -2,11 +2,12 @@
 
     python experiments/medium_vs_coarse.py [PHOTO ...]
 
-TIME. After Fig. 6 of Jin et al. (2021). For each photo, with each preset: the photo with a box about the feature that
-the coarse shape misses most, both shapes, and both from near with the landmarks, green where they were detected and
-orange where the mesh has them. Without photos, public-domain portraits are shown, and rendered faces of known shape
-(those of accuracy.py's world "default") tell whether the medium stage lowers the error, with MediaPipe's landmarks and
-with true ones. The medium shape is judged even where the pipeline would fall back to the coarse one.
+About 2 minutes for 6 rendered faces at 256 pixels on 2 cores. After Fig. 6 of Jin et al. (2021). For each photo, with
+each preset: the photo with a box about the feature that the coarse shape misses most, both shapes, and both from near
+with the landmarks, green where they were detected and orange where the mesh has them. Without photos, public-domain
+portraits are shown, and rendered faces of known shape (those of accuracy.py's world "default") tell whether the medium
+stage lowers the error, with MediaPipe's landmarks and with true ones. The medium shape is judged even where the
+pipeline would fall back to the coarse one.
 
 Expected: orange meets green closer in the medium shape than in the coarse one; with true landmarks the medium stage
 lowers the errors; with detected ones it copies their noise into the surface, and the pipeline mostly falls back.

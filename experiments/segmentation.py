@@ -2,11 +2,11 @@
 
     python experiments/segmentation.py [PHOTO ...]
 
-TIME. After Fig. 4 of Jin et al. (2021). For each photo, preset and parser: the crop, the regions (skin in orange, brows
-in blue, lips in red), and gamma_avg of Eq. 6. Parsers: the fitted mesh, whose regions are known; and the network
-bisenet, which the paper uses, where its weights are installed. Without photos, public-domain portraits are shown, and
-rendered faces whose regions are known (those of accuracy.py's world "default") tell the overlap with the truth, with
-MediaPipe's landmarks.
+About a minute for 4 rendered faces at 256 pixels on 2 cores. After Fig. 4 of Jin et al. (2021). For each photo, preset
+and parser: the crop, the regions (skin in orange, brows in blue, lips in red), and gamma_avg of Eq. 6. Parsers: the
+fitted mesh, whose regions are known; and the network bisenet, which the paper uses, where its weights are installed.
+Without photos, public-domain portraits are shown, and rendered faces whose regions are known (those of accuracy.py's
+world "default") tell the overlap with the truth, with MediaPipe's landmarks.
 
 Expected: by the mesh, skin overlaps nearly wholly; thin regions, brows above all, less. Brows lie outside the mask in
 which Eq. 6 counts here, as their hair is no relief; their mean colour is that of their fringe.
