@@ -2,9 +2,9 @@
 
     python experiments/sensitivity.py --check
 
-About TIME on 2 cores at 256 pixels. Writes experiments/results/sensitivity.md, .json (every face) and .png (a panel a
-weight). Expected: most optima are flat, and no value of the default preset gains more than a few percent on faces that
-did not choose it.
+About 4 minutes on 2 cores with --cases=4 --presets=default; more cases and the paper's preset take longer. Writes
+experiments/results/sensitivity.md, .json (every face) and .png (a panel a weight). Expected: most optima are flat, and
+no value of the default preset gains more than a few percent on faces that did not choose it.
 
 The weights of the landmarks' pull (Eq. 3), of albedo, highlights and depth (Eqs. 6, 8 and 9), multiplied by 1/10 to 10;
 those of the coarse fit are in fit_sweep.py. A face is reconstructed once a preset; each value then runs the fine stage
