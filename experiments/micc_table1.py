@@ -2,9 +2,10 @@
 
     python experiments/micc_table1.py --micc_dir=MICC --landmarks_dir=landmarks
 
-Time: that of `jaxface track` on each of the 53 x 3 videos, twice, TIME a video with 6 frames on 2 cores. Expected: not
-known to us, as we do not own the set; the table shows the paper's rows beside ours. Writes micc_table1.md (tables, a
-section for each protocol), .json (all figures), .csv (a row for each mesh) and .png (box plots) to experiments/results.
+Time: that of `jaxface track` on each of the 53 x 3 videos, twice: one to two minutes a video with 6 frames on 2 busy
+cores. Expected: not known to us, as we do not own the set; the table shows the paper's rows beside ours. Writes
+micc_table1.md (tables, a section for each protocol), .json (all figures), .csv (a row for each mesh) and .png (box
+plots) to experiments/results.
 --smoke takes 3 frames a video; choose a subject or two with it.
 
 Each video gives one person: by default one identity fitted to all its frames ("bundle"), and, as in the paper, the mean

@@ -2,10 +2,11 @@
 
     python experiments/run_all.py --smoke
 
-About TIME on 2 cores; `make experiments` is the same in the repository's own environment. Runs each runner that has
-tiny sizes, and the notebooks' scripts, two at a time, into experiments/results/smoke, with a line each; one that fails
-stops no other, but the exit code is then not 0. Last it writes experiments/results/README.md: every table and figure of
-the full runs with its command. Without --smoke nothing runs and the index alone is written, in a second.
+Not yet timed whole; 10 minutes on 2 cores are the aim. `make experiments` is the same in the repository's own
+environment. Runs each runner that has tiny sizes, and the notebooks' scripts, two at a time, into
+experiments/results/smoke, with a line each; one that fails stops no other, but the exit code is then not 0. Last it
+writes experiments/results/README.md: every table and figure of the full runs with its command. Without --smoke nothing
+runs and the index alone is written, in a second.
 """
 
 import functools

@@ -2,8 +2,8 @@
 
     python experiments/synthetic_micc.py
 
-TIME on 2 cores, of which the data set takes TIME once. Expected: fine no worse than medium and medium no worse than
-coarse, in distance and in normals; far and blurred videos (indoor) worse than near ones. Writes synthetic_micc.md
+About 16 minutes on 2 busy cores with --subjects=2. Expected: fine no worse than medium and medium no worse than coarse,
+in distance and in normals; far and blurred videos (indoor) worse than near ones. Writes synthetic_micc.md
 (tables), .json (all figures), .csv (a row for each mesh) and .png (box plots) to experiments/results.
 
 Its figures are synthetic, not MICC, and belong in no table beside others' figures on MICC. Subjects take turns between
