@@ -2,11 +2,12 @@
 
     python experiments/benchmark_video.py
 
-Not yet timed whole: expect over an hour on 2 cores, most of it for the long clip, which --long_factor=0 leaves out.
-Prints the report and writes experiments/results/benchmark_video_<device>.md and .json, and
-timeline_video_<device>.png: who of decoding, detection, device and writing was busy when. Expected: a frame of the clip
-costs at most half of a single photo's seconds; the peak memory of ten times as many frames is the same within 5 %; a
-second clip of the same length compiles nothing. On one H100 wanted: 60 frames/s of 512 pixels in the device's steps.
+With --frames=24 --size=128 --sizes=128,256 --chunks=1,8 --repeats=1 --singles=1 --long_factor=5 about 25 minutes on 2
+busy cores; the whole was not timed. --long_factor=0 leaves the long clip out. Prints the report and writes
+experiments/results/benchmark_video_<device>.md and .json, and timeline_video_<device>.png: who of decoding, detection,
+device and writing was busy when. Expected: a frame of the clip costs at most half of a single photo's seconds; the
+peak memory of ten times as many frames is the same within 5 %; a second clip of the same length compiles nothing. On
+one H100 wanted: 60 frames/s of 512 pixels in the device's steps.
 
 Everything is measured in processes of their own, one after the other, so that nobody else's memory counts. The device's
 steps see synthetic photos whose landmarks are known. "compile_seconds" has tracing, compiling and the first start.
