@@ -23,7 +23,7 @@ demo: $(VENV)/.landmarks  ## reconstruct a public-domain portrait into out/demo 
 	$(VENV)/bin/jaxface reconstruct "$$portrait" --output_dir=$(OUT)
 	@echo "Look at $(OUT)/grace_hopper/overview.png, and open $(OUT)/grace_hopper/mesh.glb in any 3D viewer."
 
-test: $(VENV)/.test  ## the tests, on the CPU (at most 15 minutes on 2 cores)
+test: $(VENV)/.test  ## the tests, on the CPU (about 20 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.test $(VALIDATOR)  ## the same with the long ones, and Khronos' glTF validator where npm is there
@@ -39,7 +39,7 @@ benchmark: $(VENV)/.landmarks  ## seconds and memory per stage
 accuracy: $(VENV)/.landmarks  ## errors on faces whose shape is known
 	$(RUN) experiments/accuracy.py
 
-experiments: $(VENV)/.test  ## every experiment at a tiny size, and the index of all results (at most 10 minutes)
+experiments: $(VENV)/.test  ## every experiment at a tiny size, and the index of all results
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(RUN) experiments/run_all.py --smoke
 
 clean:  ## remove the environment and what the other targets made
