@@ -5,8 +5,9 @@ where its data is found. Conditions:
   cooperative  near, soft light, small turns of the head; AVI, hardly compressed
   indoor       far: the face is half as large; blurred, and strongly compressed to MPEG-2
   outdoor      near, larger turns, hard sun from the side that saturates skin; a stream of JPEGs
-Nobody's face is quite at rest. The scan is the neutral face with its relief, pitched and placed as MICC's are, without
-eyeballs, the inside of the mouth and the back of the head.
+Nobody's face is quite at rest. The scan is the neutral face with its relief, pitched and placed as MICC's are: of its
+skin, what a scanner sees from the front and from both sides, so that no eyeballs, insides of mouth and nose or backs of
+heads are in it.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import pathlib
 import tempfile
 
 import av
+import jax.numpy as jnp
 import numpy as np
 from accuracy_study import ict
 from PIL import Image, ImageFilter
@@ -25,8 +27,10 @@ from video_study.script import Script
 from jaxface.evaluation.surfaces import NUM_IBUG
 from jaxface.export.atomic import new_folder
 from jaxface.export.report import versions
+from jaxface.rendering.camera import orthographic, project
+from jaxface.rendering.raster import rasterise, visibility
 from jaxface.synthetic import preset_light
-from jaxface.types import IBUG_68
+from jaxface.types import IBUG_68, Pose
 from micc.dataset import CONDITIONS
 
 TITLE = "Errors on a synthetic data set in MICC's layout (synthetic, not MICC)"
@@ -34,6 +38,7 @@ MANIFEST, LANDMARKS = "synthetic_micc.json", "landmarks"
 FRAMES_PER_SECOND = 25
 _MOST_TRIANGLES = 100_000  # of a scan, whose vertices are then about 1.4 mm apart
 _PITCH_DEGREES, _PLACE_MM = 36.0, (8.0, -95.0, 640.0)
+_SCANNER_YAWS_DEGREES, _SCANNER_SIDE, _SCANNER_PX_PER_MM = (-40.0, 0.0, 40.0), 512, 1.6  # orthographic views
 _MOODS = ({"mouthSmile_L": 0.2, "mouthSmile_R": 0.15}, {"browInnerUp_L": 0.25, "browInnerUp_R": 0.25}, {"jawOpen": 0.1})
 
 
@@ -124,14 +129,15 @@ def write_video(path: pathlib.Path, pictures: list[Image.Image], filming: Filmin
 
 
 def scan(actor: Actor, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, triangles and iBUG landmarks (mm) of the true neutral face with its relief, where it is skin: pitched
-    and placed like MICC's scans, each a little differently."""
+    """Vertices, triangles and iBUG landmarks (mm) of the true neutral face with its relief, where a scanner sees skin:
+    pitched and placed like MICC's scans, each a little differently."""
     head = actor.head
     vertices = np.asarray(actor.shapes_mm({})[1], np.float64)
     triangles, is_skin = np.asarray(head.subdivision.triangles), np.asarray(head.excluded) < 0.5
-    while (skin := triangles[is_skin[triangles].all(axis=1)]).shape[0] > _MOST_TRIANGLES:
+    while is_skin[triangles].all(axis=1).sum() > _MOST_TRIANGLES:
         triangles = one_level_up(triangles)
-    used, corners = np.unique(skin, return_inverse=True)
+    is_scanned = is_skin & seen_by_scanner(vertices, triangles)
+    used, corners = np.unique(triangles[is_scanned[triangles].all(axis=1)], return_inverse=True)
     landmarks = np.full((NUM_IBUG, 3), np.nan)
     places = head.landmarks
     points = np.sum(np.asarray(places.weights, np.float64)[..., None] * vertices[np.asarray(places.corners)], axis=1)
@@ -142,6 +148,20 @@ def scan(actor: Actor, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     turn = Rotation.from_euler("xyz", [_PITCH_DEGREES, 0.0, 0.0] + draw.normal(0.0, 3.0, 3), degrees=True)
     place = np.array(_PLACE_MM) + draw.normal(0.0, 15.0, 3)
     return turn.apply(vertices[used]) + place, corners.reshape(-1, 3), turn.apply(landmarks) + place
+
+
+def seen_by_scanner(vertices_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Whether each vertex (object frame) is seen in one of the scanner's views: nostrils and mouths are not, inside."""
+    centred = jnp.asarray(vertices_mm - vertices_mm[np.unique(triangles)].mean(axis=0), jnp.float32)
+    seen = np.zeros(len(vertices_mm), bool)
+    for degrees in _SCANNER_YAWS_DEGREES:
+        pose = Pose(
+            jnp.array([0.0, np.radians(degrees), 0.0]), jnp.full(2, _SCANNER_SIDE / 2), jnp.log(_SCANNER_PX_PER_MM)
+        )
+        vertices_px = project(centred, pose, camera=orthographic())
+        raster = rasterise(vertices_px, jnp.asarray(triangles), height=_SCANNER_SIDE, width=_SCANNER_SIDE)
+        seen |= np.asarray(visibility(vertices_px, raster)) > 0.0
+    return seen
 
 
 def one_level_up(triangles: np.ndarray) -> np.ndarray:

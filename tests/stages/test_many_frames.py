@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from jax.flatten_util import ravel_pytree
 from stages.test_coarse import MODEL, angle_degrees, shape_error_mm
 
@@ -106,21 +107,47 @@ def test_an_opinion_is_the_schur_complement_of_the_normal_equations(scenes):
                                atol=1e-4 * np.abs(opinion.motion).max())  # fmt: skip
 
 
-def test_fusing_finds_the_minimum_of_the_sum():
-    rng = np.random.default_rng(0)
-    roots, places = rng.normal(size=(3, 7, 5)), rng.normal(size=(3, 5))
+def _opinions(size, *, seed=0):
+    """Three frames' summed opinions on places that they ask for, each `size` from the mean face."""
+    rng = np.random.default_rng(seed)
+    roots, places = rng.normal(size=(3, 7, 5)), size * rng.normal(size=(3, 5))
     information = np.einsum("nij,nik->njk", roots, roots)
-    vector = np.einsum("nij,nj->i", information, places)
-    found = np.asarray(bundle.fuse(jnp.asarray(information.sum(0)), jnp.asarray(vector), num_frames=3.0), np.float64)
+    return information.sum(0), np.einsum("nij,nj->i", information, places)
+
+
+def _fuse(information, vector, num_frames):
+    return np.asarray(bundle.fuse(jnp.asarray(information), jnp.asarray(vector), num_frames=num_frames), np.float64)
+
+
+def test_fusing_finds_the_minimum_of_the_sum():
+    information, vector = _opinions(0.5)
+    found = _fuse(information, vector, 3.0)
 
     def cost(z):
-        return 0.5 * z @ z + 0.5 * z @ information.sum(0) @ z - vector @ z
+        return 0.5 * z @ z + 0.5 * z @ information @ z - vector @ z
 
     assert all(cost(found) < cost(found + 0.01 * step) for step in np.concatenate([np.eye(5), -np.eye(5)]))
-    many = bundle.fuse(jnp.asarray(100.0 * information.sum(0)), jnp.asarray(100.0 * vector), num_frames=300.0)
+    many = _fuse(100.0 * information, 100.0 * vector, 300.0)
     share = bundle.INDEPENDENT_FRAMES / 3.0  # three hundred frames count as a few
-    system = np.eye(5) + share * information.sum(0)
+    system = np.eye(5) + share * information
     np.testing.assert_allclose(many, np.linalg.solve(system, share * vector), rtol=1e-3)
+
+
+def test_opinions_that_are_too_sure_count_less():
+    information, vector = _opinions(4.0)
+
+    def solve(share):
+        return np.linalg.solve(np.eye(5) + share * information, share * vector)
+
+    def surplus(share):
+        system = np.eye(5) + share * information
+        return solve(share) @ solve(share) - np.trace(np.linalg.solve(system, share * information))
+
+    assert surplus(1.0) > 1.0 > 0.0 > surplus(1e-6)
+    share = scipy.optimize.brentq(surplus, 1e-6, 1.0, xtol=1e-12)
+    assert 0.001 < share < 0.5
+    np.testing.assert_allclose(_fuse(information, vector, 3.0), solve(share), rtol=1e-3, atol=1e-4)
+    assert not _fuse(np.zeros((5, 5)), np.zeros(5), 3.0).any()  # nobody says anything: the mean face
 
 
 def test_one_person_from_three_views_is_nearer_than_single_views(scenes):
