@@ -28,6 +28,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from jaxface.detection.mediapipe_mesh import detector_when_asked
 from jaxface.evaluation.evaluate import Evaluation, evaluate
 from jaxface.evaluation.protocols import PROTOCOLS, Protocol
 from jaxface.export.error_map import COLOUR_MAP, LIMIT_MM
@@ -52,7 +53,7 @@ def rows_of_files(
 ) -> tuple[dict[str, lineup.Row], dict[str, str]]:
     """A row for each face; and why meshes are missing. Raises FaceError where nothing can be shown."""
     rows, missing, patterns = {}, {}, methods | ({_SCAN: scan} if scan else {})
-    with mesh_files.lazy_detector() as detect:
+    with detector_when_asked() as detect:
         for name in list(photos) or mesh_files.faces_of(list(methods.values())):
             surfaces, stand, photo = {}, lineup.frontal_stand(size=size), photos.get(name)
             for method, pattern in patterns.items():

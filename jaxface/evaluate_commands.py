@@ -1,6 +1,5 @@
 """The verb `evaluate` of the command line: how far a predicted face is from a scan, by a named protocol."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -15,7 +14,6 @@ from jaxface.commands import UsageError
 FILES = ("evaluation.json", "error_map.png", "error_map.ply", "error_map.glb")
 
 _EYES_MM = (50.0, 150.0)  # outer corners apart: adults have 80 to 100 mm, other units are a factor of 10 away
-_DETECTED = "MediaPipe on pictures of the mesh"
 
 
 class _Face(NamedTuple):
@@ -86,10 +84,10 @@ def _protocol(values: flags.FlagValues):
 
 
 def _evaluate_one(prediction: str, scan: str, folder: pathlib.Path, protocol, values: flags.FlagValues) -> None:
+    from jaxface.detection.mediapipe_mesh import detector_when_asked
     from jaxface.evaluation.evaluate import evaluate
 
-    with contextlib.ExitStack() as stack:
-        detect = _detector(stack, values.landmarker_task)
+    with detector_when_asked(landmarker_task=values.landmarker_task) as detect:
         faces = {
             role: _read_face(path, role, values, detect) for role, path in (("prediction", prediction), ("scan", scan))
         }
@@ -101,67 +99,19 @@ def _evaluate_one(prediction: str, scan: str, folder: pathlib.Path, protocol, va
         print("\n".join([*_table(found, faces), f"-> {folder}/: {', '.join(FILES)}"]))
 
 
-def _detector(stack: contextlib.ExitStack, landmarker_task: str | None):
-    """A detector of landmarks that is opened when it is first asked, if ever."""
-    opened = []
-
-    def detect(image):
-        if not opened:
-            from jaxface.detection.mediapipe_mesh import open_detector
-
-            opened.append(stack.enter_context(open_detector(landmarker_task=landmarker_task)))
-        return opened[0](image)
-
-    return detect
-
-
 def _read_face(path: str, role: str, values: flags.FlagValues, detect) -> _Face:
     from jaxface.evaluation.surfaces import FaceSurface
     from jaxface.io.surfaces import read_surface
+    from jaxface.models.mesh_landmarks import mesh_landmarks
+    from jaxface.types import FaceError
 
-    unit = getattr(values, f"{role}_unit")
+    unit, given = getattr(values, f"{role}_unit"), getattr(values, f"{role}_landmarks")
     vertices_mm, triangles = read_surface(path, unit=unit)
-    given = getattr(values, f"{role}_landmarks") or _companion(path)
-    if given is not None:
-        landmarks_mm, origin = _read_landmarks(given, path, unit), str(given)
-    else:
-        landmarks_mm, origin = _find_landmarks(path, vertices_mm, triangles, role, detect)
+    try:
+        landmarks_mm, origin = mesh_landmarks(path, vertices_mm, triangles, given=given, unit=unit, detect=detect)
+    except FaceError as error:
+        raise FaceError(f"{str(error).removesuffix('.')} (--{role}_landmarks).") from None
     return _Face(path, FaceSurface(vertices_mm, triangles, landmarks_mm), origin)
-
-
-def _companion(path: str) -> pathlib.Path | None:
-    """The landmark file of the same name beside a mesh, if there is one."""
-    from jaxface.io.surfaces import LANDMARK_SUFFIXES
-
-    candidates = (pathlib.Path(path).with_suffix(suffix) for suffix in LANDMARK_SUFFIXES)
-    return next((file for file in candidates if file.is_file()), None)
-
-
-def _read_landmarks(given: str | pathlib.Path, path: str, unit: str | None) -> np.ndarray:
-    from jaxface.io.surfaces import read_points, to_ibug, unit_mm
-    from jaxface.types import FaceError
-
-    points = read_points(given)
-    try:
-        return unit_mm(path, unit=unit) * to_ibug(points)
-    except FaceError as error:
-        raise FaceError(f"{given}: {error}") from None
-
-
-def _find_landmarks(path: str, vertices_mm, triangles, role: str, detect) -> tuple[np.ndarray, str]:
-    """By the face model that the mesh is made of, else by pictures of the mesh."""
-    from jaxface.models.result_landmarks import result_landmarks
-    from jaxface.models.scan_landmarks import find_landmarks
-    from jaxface.types import FaceError
-
-    known = result_landmarks(path, vertices_mm, triangles)
-    if known is not None:
-        return known[0], f"the face model {known[1]}"
-    try:
-        return find_landmarks(vertices_mm, triangles, detect=detect), _DETECTED
-    except FaceError as error:
-        sentence = str(error).replace("--landmarks", "landmarks in a file").removesuffix(".")
-        raise FaceError(f"{path}: {sentence} (--{role}_landmarks).") from None
 
 
 def _check_unit(scan: _Face) -> None:

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from jaxface import __main__ as cli
 from jaxface import commands, evaluate_commands
 from jaxface.evaluation.protocols import PROTOCOLS
+from jaxface.models import mesh_landmarks
 from jaxface.morphable.default import load_default
 from jaxface.types import IBUG_68
 
@@ -139,7 +140,7 @@ def test_faces_without_landmarks_are_looked_at(monkeypatch, capsys):
     save_pair()
     save("bare.ply", vertices_mm + SHIFT_MM, default_face()[1])
     assert run("prediction.ply", "bare.ply") == 0
-    assert report()["scan"]["landmarks"] == {"from": evaluate_commands._DETECTED, "known": 51}
+    assert report()["scan"]["landmarks"] == {"from": mesh_landmarks.DETECTED, "known": 51}
     assert "MediaPipe" in capsys.readouterr().out and report()["headline_mm"] < 1e-3
 
 

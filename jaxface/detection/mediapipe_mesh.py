@@ -60,6 +60,20 @@ def open_detector(*, landmarker_task: str | os.PathLike | None = None) -> Iterat
         yield detect
 
 
+@contextlib.contextmanager
+def detector_when_asked(*, landmarker_task: str | os.PathLike | None = None) -> Iterator[Detector]:
+    """`open_detector` that loads its networks with the first image, if ever."""
+    with contextlib.ExitStack() as stack:
+        opened = []
+
+        def detect(image):
+            if not opened:
+                opened.append(stack.enter_context(open_detector(landmarker_task=landmarker_task)))
+            return opened[0](image)
+
+        yield detect
+
+
 def _detect(network: Network, image: np.ndarray) -> list[Landmarks]:
     pixels = image if image.dtype == np.uint8 else np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     picture = Image.fromarray(pixels)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from jaxface.evaluation.nearest import Search, closest, make_search
+from jaxface.geometry.nearest import Search, closest, make_search
 from jaxface.types import FaceError
 
 Icp = Literal["point_to_point", "point_to_plane", "point_to_surface"]

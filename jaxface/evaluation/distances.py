@@ -7,7 +7,7 @@ distances along them are unsigned, and the angle between two is at most 90 degre
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxface.evaluation.nearest import Places, Search
+from jaxface.geometry.nearest import Places, Search
 
 _ON = 1e-9  # weight of a corner from which on a place counts as off the opposite edge
 

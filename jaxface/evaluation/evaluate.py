@@ -10,9 +10,9 @@ from jaxface.evaluation.alignment import Alignment, Similarity, align, procruste
 from jaxface.evaluation.crops import below_forehead_cut, nose_tip_crop, now_crop
 from jaxface.evaluation.distances import line_angles_degrees, normals_at, on_border, plane_distances, vertex_normals
 from jaxface.evaluation.metrics import summarise
-from jaxface.evaluation.nearest import Search, closest, make_search
 from jaxface.evaluation.protocols import Protocol
 from jaxface.evaluation.surfaces import FaceSurface, check_surface, known_landmarks
+from jaxface.geometry.nearest import Search, closest, make_search
 from jaxface.types import FaceError
 
 _FEWEST_POINTS = 10  # left by the crop

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxface.geometry.closest import closest_points, make_surface
+from jaxface.geometry.nearest import closest, make_search
 from jaxface.geometry.topology import components
 from jaxface.models import portrait, transfer
 from jaxface.models.source import SourceModel
@@ -210,19 +210,15 @@ def _onto_surface(source: SourceModel, points_mm: np.ndarray) -> Embedding:
     """The nearest places on the piece of the mesh that most landmarks are on: the skin, not lashes before it."""
     known = np.isfinite(points_mm).all(axis=1)
     piece = components(source.triangles, num_vertices=len(source.mean_mm))[source.triangles[:, 0]]
-    surface = make_surface(source.mean_mm, source.triangles)
-    skin = np.bincount(piece[closest_points(points_mm[known], surface=surface)[1]]).argmax()
+    whole = make_search(source.mean_mm, source.triangles)
+    skin = np.bincount(piece[closest(points_mm[known], whole).faces]).argmax()
     members = np.flatnonzero(piece == skin)
-    surface = make_surface(source.mean_mm, source.triangles[members])
-    places_mm, faces = closest_points(points_mm[known], surface=surface)
-    corners = source.mean_mm[source.triangles[members[faces]]].astype(np.float64)
-    edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
-    weights = (np.linalg.pinv(edges) @ (places_mm - corners[:, 0])[..., None])[..., 0]
-    weights = np.clip(np.concatenate([1.0 - weights.sum(axis=1, keepdims=True), weights], axis=1), 0.0, None)
+    places = closest(points_mm[known], make_search(source.mean_mm, source.triangles[members]))
     found = Embedding(
         np.zeros(NUM_LANDMARKS, np.int32), np.zeros((NUM_LANDMARKS, 3)), np.full((NUM_LANDMARKS, 3), np.nan)
     )
-    found.triangles[known] = members[faces]
+    found.triangles[known] = members[places.faces]
+    weights = np.clip(places.weights, 0.0, None)
     found.barycentrics[known] = weights / weights.sum(axis=1, keepdims=True)
-    found.points_mm[known] = places_mm
+    found.points_mm[known] = places.points
     return found

@@ -5,7 +5,6 @@ import pytest
 from face_fields import height_field, hills, rotation
 
 from jaxface.evaluation.alignment import Similarity, align_surface, invert, procrustes, transform
-from jaxface.geometry.closest import closest_points, make_surface
 
 MOVE = Similarity(1.07, rotation((0.3, 1.0, 0.2), 0.12), np.array([2.0, -1.5, 3.0]))
 
@@ -29,32 +28,6 @@ def test_procrustes_never_reflects():
 def test_procrustes_needs_three_points():
     with pytest.raises(ValueError, match="at least 3"):
         procrustes(np.zeros((2, 3)), np.zeros((2, 3)))
-
-
-def test_closest_points_match_a_dense_search():
-    """Against the nearest of many samples on every triangle."""
-    vertices, triangles = height_field(hills, side=9, step=8.0)
-    rng = np.random.default_rng(2)
-    points = vertices[rng.integers(0, len(vertices), 200)] + rng.normal(0.0, 3.0, (200, 3))
-    places, faces = closest_points(points, surface=make_surface(vertices, triangles))
-    u, v = (grid.ravel() for grid in np.meshgrid(*[np.linspace(0.0, 1.0, 41)] * 2))
-    weights = np.stack([u, v, 1.0 - u - v], axis=1)[u + v <= 1.0 + 1e-9]
-    samples = np.einsum("sk,fkc->fsc", weights, vertices[triangles]).reshape(-1, 3)
-    found = np.linalg.norm(places - points, axis=1)
-    dense = np.array([np.min(np.linalg.norm(samples - point[None, :], axis=1)) for point in points])
-    assert np.all(found >= dense - 0.2)  # never nearer than the surface, up to the spacing of the samples
-    assert np.mean(found <= dense + 1e-9) > 0.95
-    corners = vertices[triangles[faces]]
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    assert np.abs(np.sum((places - corners[:, 0]) * flat, axis=1)).max() < 1e-9  # on the triangle named
-
-
-def test_vertices_without_triangles_are_no_surface():
-    vertices, triangles = height_field(lambda x, y: 0.0 * x, side=5)
-    points = np.array([[0.3, 0.2, 1.0]])
-    with_stray = np.concatenate([points, vertices])
-    places, _ = closest_points(points, surface=make_surface(with_stray, triangles + 1))
-    np.testing.assert_allclose(places, [[0.3, 0.2, 0.0]], atol=1e-12)
 
 
 def test_a_mesh_comes_back_from_a_similarity():

@@ -5,7 +5,7 @@ import pytest
 from face_fields import height_field, hills
 
 from jaxface.evaluation.distances import line_angles_degrees, normals_at, on_border, plane_distances, vertex_normals
-from jaxface.evaluation.nearest import closest, make_search
+from jaxface.geometry.nearest import closest, make_search
 
 RNG = np.random.default_rng(0)
 FIELD = height_field(hills)

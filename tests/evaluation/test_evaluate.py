@@ -9,9 +9,9 @@ from face_fields import face, face_height, rotation
 from jaxface.evaluation.alignment import Similarity, transform
 from jaxface.evaluation.distances import vertex_normals
 from jaxface.evaluation.evaluate import combine, evaluate
-from jaxface.evaluation.nearest import make_search
 from jaxface.evaluation.protocols import PROTOCOLS
 from jaxface.evaluation.surfaces import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, FaceSurface
+from jaxface.geometry.nearest import make_search
 from jaxface.types import FaceError
 
 NAMES = list(PROTOCOLS)

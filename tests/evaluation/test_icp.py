@@ -7,7 +7,7 @@ from face_fields import face, height_field, hills, rotation
 
 from jaxface.evaluation import alignment
 from jaxface.evaluation.alignment import Similarity, align, compose, invert, plane_step, procrustes, transform
-from jaxface.evaluation.nearest import closest, make_search
+from jaxface.geometry.nearest import closest, make_search
 from jaxface.types import FaceError
 
 KINDS = ["point_to_point", "point_to_plane", "point_to_surface"]

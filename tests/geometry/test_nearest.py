@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import trimesh
-from face_fields import height_field, hills
+from evaluation.face_fields import height_field, hills
 
-from jaxface.evaluation.nearest import closest, make_search
+from jaxface.geometry.nearest import closest, make_search
 
 RNG = np.random.default_rng(0)
 
@@ -98,6 +98,6 @@ def test_pieces_of_a_long_list_give_the_same(monkeypatch):
     vertices, triangles = MESHES["other soup"]
     search, points = make_search(vertices, triangles), RNG.normal(0.0, 25.0, (80, 3))
     whole = closest(points, search)
-    monkeypatch.setattr("jaxface.evaluation.nearest._MOST_PAIRS", 50)
+    monkeypatch.setattr("jaxface.geometry.nearest._MOST_PAIRS", 50)
     for one, other in zip(closest(points, search), whole, strict=True):
         np.testing.assert_array_equal(one, other)
