@@ -53,7 +53,7 @@ def main(_) -> None:
     except (FaceError, commands.UsageError) as error:
         raise app.UsageError(str(error)) from None
     found = study.run(subjects, plan)
-    chosen = {"model": plan.model, "preset": PRESET.value, "size": plan.size, "scan": SCAN.value}
+    chosen = {"model": MODEL.value, "preset": PRESET.value, "size": plan.size, "scan": SCAN.value}
     chosen |= {"max_frames": plan.sampling.max_frames, "stride": plan.sampling.stride or "spread over the video"}
     is_synthetic = (micc_dir / build.MANIFEST).exists()  # then the paper's figures have no place beside ours
     title = build.TITLE if is_synthetic else "Errors on the MICC Florence set"
@@ -76,7 +76,7 @@ def make_plan() -> study.Plan:
         protocols=tuple(find_protocol(name) for name in dict.fromkeys(PROTOCOLS.value)),
         work_dir=commands.writable_folder(WORK_DIR.value),
         landmarks_dir=landmarks_dir,
-        model=MODEL.value,
+        models=(MODEL.value,),
         presets=(PRESET.value,),
         fuses=tuple(dict.fromkeys(FUSE.value)),
         size=SIZE.value or (128 if SMOKE.value else 256),

@@ -146,7 +146,7 @@ def test_frames_are_spread_over_the_video(micc, tmp_path):
 
     def frames(*sampling):
         chosen = micc.people.choose_settings(
-            video, model="default", preset="default", fuse="mean", size=128, sampling=micc.people.Sampling(*sampling)
+            video, micc.people.Variant(fuse="mean"), size=128, sampling=micc.people.Sampling(*sampling)
         )
         assert chosen.chunk == min(8, sampling[0])  # whatever the video's length
         return list(range(chosen.start, 50, chosen.stride))[: chosen.max_frames]
@@ -178,9 +178,17 @@ def _case(micc, subject, condition, fuse, errors_mm):
         stage: {"headline_mm": error, "normal_degrees": 10.0 * error}
         for stage, error in zip(micc.people.STAGES, errors_mm, strict=True)
     }
-    return micc.study.Case(
-        subject, condition, "default", fuse, {"ok": 5, "bridged": 0, "lost": 1}, {DENG.name: errors}, ()
-    )
+    frames = {"ok": 5, "bridged": 0, "lost": 1}
+    return micc.study.Case(subject, condition, micc.people.Variant(fuse=fuse), frames, {DENG.name: errors}, ())
+
+
+def test_variants_differ_from_the_first_in_one_thing(micc, tmp_path):
+    plan = micc.study.Plan((DENG,), tmp_path, models=("default", "ict"), presets=("default", "paper"))
+    names = ["bundle", "mean", "bundle, paper preset", "bundle, ict model"]
+    assert [variant.name for variant in plan.variants] == names
+    for wrong in ({"models": ()}, {"presets": ("best",)}, {"fuses": ()}):
+        with pytest.raises(FaceError, match="is no|No model"):
+            micc.study.Plan((DENG,), tmp_path, **wrong)
 
 
 def test_the_table_holds_means_and_spreads_by_condition(micc):

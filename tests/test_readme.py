@@ -30,3 +30,14 @@ def test_every_target_the_readme_names_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make (\w[\w-]*)", README):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_measured_tables_are_those_of_the_results():
+    """Every figure with decimals in the tables of what was measured stands in the index of the results."""
+    section = README.split("## What was measured")[1].split("\n## ")[0]
+    index = (ROOT / "experiments/results/README.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"\d+\.\d+", index.split("## Figures that the README quotes")[1].split("\n## ")[0]))
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    printed = [number for row in rows for number in re.findall(r"\d+\.\d+", row)]
+    assert len(printed) > 30
+    assert set(printed) <= quoted, sorted(set(printed) - quoted)

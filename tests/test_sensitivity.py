@@ -46,7 +46,7 @@ def test_a_tiny_sweep_with_its_check_from_the_command_line(tmp_path, monkeypatch
     felt = {weight for (weight, factor), row in rows.items() if row["normal_degrees"] != own["normal_degrees"]}
     assert {"albedo.colour", "phase1.position", "phase1.data", "phase2.smoothness", "phase2.data"} <= felt
     gains = {best["weight"]: best["normal_gain"] for best in record["best"]}
-    assert min(gains.values()) >= 0.0
+    assert min(gains.values()) >= 0.0 and record["largest_gain"] == {"default": max(gains.values())}
     assert len(record["held_out"]) == sum(gain > 2.0 for gain in gains.values())
     assert f"seed {record['settings']['seed']}" in text and "chose nothing (seed 0)" in text
     picture = read_image(tmp_path / "sensitivity.png")

@@ -5,6 +5,7 @@ from accuracy_study.report import format_table
 
 from micc import table
 from micc.dataset import CONDITIONS
+from micc.people import Variant
 from micc.study import Case, Study
 
 FIGURES = {"headline_mm": "error (mm)", "normal_degrees": "normal error (degrees)"}
@@ -15,13 +16,13 @@ def stage_rows(cases: list[Case], label: str) -> list[dict]:
     """By variant, figure and step: in which share of cases, of all and by condition, the later stage is no worse, and
     the mean change."""
     found = []
-    for preset, fuse in dict.fromkeys((case.preset, case.fuse) for case in cases):
-        own = [case for case in cases if (case.preset, case.fuse) == (preset, fuse)]
+    for variant in table.variants(cases):
+        own = [case for case in cases if case.variant == variant]
         for figure in FIGURES:
             for after, before in STEPS:
                 pairs = [(case.errors[label][after][figure], case.errors[label][before][figure]) for case in own]
                 found.append(
-                    {"preset": preset, "fuse": fuse, "figure": figure, "after": after, "before": before}
+                    {**variant._asdict(), "figure": figure, "after": after, "before": before}
                     | _compare(pairs, [case.condition for case in own])
                 )
     return found
@@ -29,18 +30,18 @@ def stage_rows(cases: list[Case], label: str) -> list[dict]:
 
 def variant_rows(cases: list[Case], label: str) -> list[dict]:
     """The fine mesh of each further variant against that of the first, video by video."""
-    variants = list(dict.fromkeys((case.preset, case.fuse) for case in cases))
-    by_video = {(case.preset, case.fuse, case.subject, case.condition): case for case in cases}
+    first, *others = table.variants(cases)
+    by_video = {(case.variant, case.subject, case.condition): case for case in cases}
     found = []
-    for other in variants[1:]:
-        videos = [(case.subject, case.condition) for case in cases if (case.preset, case.fuse) == other]
+    for other in others:
+        videos = [(case.subject, case.condition) for case in cases if case.variant == other]
         for figure in FIGURES:
             pairs = [
-                tuple(by_video[(*variant, *video)].errors[label]["fine"][figure] for variant in (variants[0], other))
+                tuple(by_video[(variant, *video)].errors[label]["fine"][figure] for variant in (first, other))
                 for video in videos
             ]
             found.append(
-                {"variant": variants[0], "other": other, "figure": figure}
+                {"variant": first.name, "other": other.name, "figure": figure}
                 | _compare(pairs, [condition for _, condition in videos])
             )
     return found
@@ -80,20 +81,15 @@ def lines(study: Study, label: str) -> list[str]:
     ]
     cells = [["share of cases", "variant", "figure", "all", "equal in", *CONDITIONS, "mean change"]]
     for row in stage_rows(study.cases, label):
-        variant = _variant_name((row["preset"], row["fuse"]))
-        cells.append([f"{row['after']} <= {row['before']}", variant, FIGURES[row["figure"]], *_shares(row)])
+        variant = Variant(*(row[field] for field in Variant._fields))
+        cells.append([f"{row['after']} <= {row['before']}", variant.name, FIGURES[row["figure"]], *_shares(row)])
     for row in variant_rows(study.cases, label):
-        names = [_variant_name(row[key]) for key in ("variant", "other")]
-        cells.append([" <= ".join(names), "fine meshes", FIGURES[row["figure"]], *_shares(row)])
+        names = f"{row['variant']} <= {row['other']}"
+        cells.append([names, "fine meshes", FIGURES[row["figure"]], *_shares(row)])
     return [
         f"### Normal errors, {label}", "", *format_table([head, *normals]), "",
         f"### What each part does, {label}", "", *format_table(cells), "",
     ]  # fmt: skip
-
-
-def _variant_name(variant: tuple[str, str]) -> str:
-    preset, fuse = variant
-    return fuse if preset == "default" else f"{fuse}, {preset} preset"
 
 
 def _shares(row: dict) -> list[str]:

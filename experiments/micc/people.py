@@ -28,6 +28,25 @@ STAGES = ("coarse", "medium", "fine")
 MESHES = "meshes.npz"  # in a video's folder, written last
 
 
+class Variant(NamedTuple):
+    """How videos become people: the name of an installed face model, whose settings, and how frames become one."""
+
+    model: str = "default"
+    preset: str = "default"
+    fuse: str = "bundle"
+
+    @property
+    def name(self) -> str:
+        """Short, for tables."""
+        return self.fuse + self.differences
+
+    @property
+    def differences(self) -> str:
+        """What is not usual in model and preset."""
+        preset = "" if self.preset == "default" else f", {self.preset} preset"
+        return preset + ("" if self.model == "default" else f", {self.model} model")
+
+
 class Sampling(NamedTuple):
     """Which frames: at most `max_frames`, every `stride`-th from the first; without a stride, as many, spread over the
     whole video."""
@@ -44,17 +63,15 @@ class Person(NamedTuple):
     notes: tuple[str, ...]
 
 
-def choose_settings(
-    video: pathlib.Path, *, model: str, preset: str, fuse: str, size: int, sampling: Sampling
-) -> TrackSettings:
+def choose_settings(video: pathlib.Path, variant: Variant, *, size: int, sampling: Sampling) -> TrackSettings:
     """How to track a video. Frames that were sampled are no neighbours in time. Chunks are of one length whatever the
     video's, so that everything compiles once. Raises FaceError for a video that cannot be read."""
     total, most = open_clip(video).num_frames, sampling.max_frames
     stride = sampling.stride or max(1, total // most)
     spare = 0 if sampling.stride else total - 1 - stride * (min(most, -(-total // stride)) - 1)
     return TrackSettings(
-        model=model, preset=preset, fuse=fuse, size=size, start=spare // 2, stride=stride, max_frames=most,
-        ordered=False, chunk=devices.chunk_length(size=size, num_frames=most, override=None),
+        **variant._asdict(), size=size, start=spare // 2, stride=stride, max_frames=most, ordered=False,
+        chunk=devices.chunk_length(size=size, num_frames=most, override=None),
     )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ protocol are the same as before, nothing is done again.
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import pathlib
 from collections.abc import Callable
@@ -24,18 +23,18 @@ from jaxface.presets import PRESETS
 from jaxface.types import FaceError
 from micc import dataset, people
 from micc.dataset import Subject
-from micc.people import Person, Sampling
+from micc.people import Person, Sampling, Variant
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to do with each video. Variants are all pairs of `presets` and `fuses`; of several scans the one nearer to
-    a mesh judges it."""
+    """What to do with each video. The first of `models`, `presets` and `fuses` make the first variant, and each further
+    one of them makes another, alone; of several scans the one nearer to a mesh judges it."""
 
     protocols: tuple[Protocol, ...]
     work_dir: pathlib.Path
     landmarks_dir: pathlib.Path | None = None
-    model: str = "default"
+    models: tuple[str, ...] = ("default",)
     presets: tuple[str, ...] = ("default",)
     fuses: tuple[str, ...] = ("bundle", "mean")
     size: int = 256
@@ -48,13 +47,16 @@ class Plan:
             unknown = [name for name in names if name not in choices]
             if unknown or not names:
                 raise FaceError(f"{' '.join(unknown) or 'Nothing'} is no {what}: choose among {', '.join(choices)}.")
-        if not self.protocols:
-            raise FaceError("No protocol is chosen: name at least one.")
+        for what, names in {"protocol": self.protocols, "model": self.models}.items():
+            if not names:
+                raise FaceError(f"No {what} is chosen: name at least one.")
 
     @property
-    def variants(self) -> list[tuple[str, str]]:
-        """Pairs of preset and fuse."""
-        return list(itertools.product(self.presets, self.fuses))
+    def variants(self) -> list[Variant]:
+        """The first one, and what differs from it in one thing."""
+        first = Variant(self.models[0], self.presets[0], self.fuses[0])
+        choices = (("fuse", self.fuses), ("preset", self.presets), ("model", self.models))
+        return [first, *(first._replace(**{field: name}) for field, names in choices for name in names[1:])]
 
 
 class Case(NamedTuple):
@@ -63,8 +65,7 @@ class Case(NamedTuple):
 
     subject: str
     condition: str
-    preset: str
-    fuse: str
+    variant: Variant
     frames: dict[str, int]
     errors: dict[str, dict[str, dict]]
     notes: tuple[str, ...]
@@ -138,15 +139,10 @@ class _Scans:
         return found
 
 
-def _case(
-    subject: str, condition: str, video: pathlib.Path, variant: tuple[str, str], scans: _Scans, plan: Plan
-) -> Case:
-    preset, fuse = variant
-    settings = people.choose_settings(
-        video, model=plan.model, preset=preset, fuse=fuse, size=plan.size, sampling=plan.sampling
-    )
+def _case(subject: str, condition: str, video: pathlib.Path, variant: Variant, scans: _Scans, plan: Plan) -> Case:
+    settings = people.choose_settings(video, variant, size=plan.size, sampling=plan.sampling)
     key = _digest([_stamp(video), dataclasses.asdict(settings), versions()])
-    folder = plan.work_dir / subject / condition / f"{preset}-{fuse}-{key}"
+    folder = plan.work_dir / subject / condition / "-".join([*variant, key])
     files = {each: folder / f"errors-{_digest([scans.stamps, each.text])}.json" for each in plan.protocols}
     stored = {protocol: _load(file) for protocol, file in files.items()}
     if not all(stored.values()):
@@ -160,7 +156,7 @@ def _case(
                 fresh.write_text(json.dumps(stored[protocol], indent=1) + "\n")
     first = stored[plan.protocols[0]]
     errors = {protocol.label: each["errors"] for protocol, each in stored.items()}
-    return Case(subject, condition, preset, fuse, first["frames"], errors, tuple(first["notes"]))
+    return Case(subject, condition, variant, first["frames"], errors, tuple(first["notes"]))
 
 
 def judge(person: Person, scans: dict[str, FaceSurface], *, protocol: Protocol) -> dict[str, dict]:
@@ -179,7 +175,7 @@ def _line(case: Case) -> str:
         for label, stages in case.errors.items()
     ]
     used = f"{case.frames['ok']} of {sum(case.frames.values())} frames"
-    return f"{case.subject}, {case.condition}, {case.preset} preset, {case.fuse} ({used}); {'; '.join(parts)}."
+    return f"{case.subject}, {case.condition}, {case.variant.name} ({used}); {'; '.join(parts)}."
 
 
 def _stamp(path: pathlib.Path | None) -> list | None:

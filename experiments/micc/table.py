@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from jaxface.evaluation.protocols import Protocol
 from jaxface.export.atomic import new_file
 from micc.dataset import CONDITIONS
-from micc.people import STAGES
+from micc.people import STAGES, Variant
 from micc.study import Case, Study
 
 # Jin et al. (2021) Table 1: mean and standard deviation by condition, mm; the first three are Deng et al.'s (2019).
@@ -28,23 +28,24 @@ _COLOURS = {"coarse": "#9ecae1", "medium": "#4292c6", "fine": "#08519c"}
 def rows(cases: list[Case], label: str, *, figure: str = "headline_mm") -> list[dict]:
     """Mean, standard deviation (over the meshes, not an estimate of the population's) and number of meshes under one
     protocol, by variant, stage and condition."""
-    variants = list(dict.fromkeys((case.preset, case.fuse) for case in cases))
     return [
-        {"preset": preset, "fuse": fuse, "stage": stage}
-        | {
-            condition: _statistics(values(cases, label, preset, fuse, stage, condition, figure))
-            for condition in CONDITIONS
-        }
-        for preset, fuse in variants
+        {**variant._asdict(), "stage": stage}
+        | {condition: _statistics(values(cases, label, variant, stage, condition, figure)) for condition in CONDITIONS}
+        for variant in variants(cases)
         for stage in STAGES
     ]
 
 
+def variants(cases: list[Case]) -> list[Variant]:
+    """Those that there are, in order."""
+    return list(dict.fromkeys(case.variant for case in cases))
+
+
 def values(
-    cases: list[Case], label: str, preset: str, fuse: str, stage: str, condition: str, figure: str = "headline_mm"
+    cases: list[Case], label: str, variant: Variant, stage: str, condition: str, figure: str = "headline_mm"
 ) -> np.ndarray:
     """A figure of every mesh of one kind."""
-    chosen = [case for case in cases if (case.preset, case.fuse, case.condition) == (preset, fuse, condition)]
+    chosen = [case for case in cases if (case.variant, case.condition) == (variant, condition)]
     return np.array([case.errors[label][stage][figure] for case in chosen], np.float64)
 
 
@@ -56,8 +57,9 @@ def _statistics(found: np.ndarray) -> dict[str, float]:
 
 def row_name(row: dict) -> str:
     """Stage and variant in words."""
-    fused = {"bundle": "one identity fitted to all frames", "mean": "mean of the frames"}[row["fuse"]]
-    return f"ours, {row['stage']}, {fused}" + ("" if row["preset"] == "default" else f", {row['preset']} preset")
+    variant = Variant(*(row[field] for field in Variant._fields))
+    fused = {"bundle": "one identity fitted to all frames", "mean": "mean of the frames"}[variant.fuse]
+    return f"ours, {row['stage']}, {fused}{variant.differences}"
 
 
 def protocol_lines(study: Study, protocol: Protocol, *, beside_paper: bool) -> list[str]:
@@ -119,15 +121,16 @@ def to_record(study: Study, protocols: tuple[Protocol, ...]) -> dict:
         "used": used(study),
         "left_out": study.complaints,
         "protocols": {each.label: {"text": each.text, "rows": rows(study.cases, each.label)} for each in protocols},
-        "cases": [case._asdict() for case in study.cases],
+        "cases": [case._asdict() | {"variant": case.variant._asdict()} for case in study.cases],
     }
 
 
 def write_csv(path: str | os.PathLike, study: Study) -> None:
     """A row for each mesh and protocol."""
     lines = [
-        {"subject": case.subject, "condition": case.condition, "protocol": label, "preset": case.preset}
-        | {"fuse": case.fuse, "stage": stage, "frames": case.frames["ok"]}
+        {"subject": case.subject, "condition": case.condition, "protocol": label}
+        | case.variant._asdict()
+        | {"stage": stage, "frames": case.frames["ok"]}
         | figures
         for case in study.cases
         for label, stages in case.errors.items()
@@ -142,9 +145,8 @@ def write_csv(path: str | os.PathLike, study: Study) -> None:
 
 def draw(study: Study, protocols: tuple[Protocol, ...], *, title: str) -> Figure:
     """A panel for each protocol and condition: a box for each stage and variant, with the meshes as dots."""
-    variants = list(dict.fromkeys((case.preset, case.fuse) for case in study.cases))
-    places = [(*variant, stage) for variant in variants for stage in STAGES]
-    names = [f"{stage}\n{fuse}" + ("" if preset == "default" else f"\n{preset}") for preset, fuse, stage in places]
+    places = [(variant, stage) for variant in variants(study.cases) for stage in STAGES]
+    names = ["\n".join([stage, *variant.name.replace(",", "").split()]) for variant, stage in places]
     size = (3.0 + 0.5 * len(CONDITIONS) * max(len(places), 3), 0.7 + 2.9 * len(protocols))
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=11)

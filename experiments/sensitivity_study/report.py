@@ -100,7 +100,7 @@ def table(rows: list[Row], preset: str) -> list[str]:
             kept = ", ".join(f"{row.medium_kept} at {row.factor:g}" for row in curve)
             sentences[-1] += f" Of {gain.faces} photographs the medium shape is kept in {kept} times it."
     count = len(next(iter(mine.values()))[0].normal_degrees)
-    title = f"## Preset {preset}: normal error (deg) / RMSE (mm), means of {count} photographs"
+    title = f"## Preset {preset}: normal error (deg) / RMSE (mm), means; photographs: {count}"
     return [title, "", *format_table(cells), "", *sentences, ""]
 
 
