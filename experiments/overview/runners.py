@@ -40,7 +40,7 @@ _TINY_MICC = (
 
 # Long ones first, so that two at a time end together.
 RUNNERS = (
-    Runner("synthetic_micc", ("--smoke", "--models=default", "--fuse=bundle", "--data_dir={work}/micc")),
+    Runner("synthetic_micc", ("--smoke", "--models=default", "--presets=default", "--data_dir={work}/micc")),
     Runner("micc_table1", _TINY_MICC, after="synthetic_micc"),
     Runner("sensitivity", ("--smoke", "--check")),
     Runner("multi_scale"),
