@@ -2,7 +2,7 @@
 
     python experiments/accuracy_video.py
 
-About 27 minutes on 2 busy cores with both worlds. Writes experiments/results/accuracy_video.md (the tables that are
+About 20 minutes on 2 cores with both worlds. Writes experiments/results/accuracy_video.md (the tables that are
 printed), .json (all figures) and .png (frames and curves). Expected: the person of the clip at least 15 % nearer to the
 truth than single frames are on average, and nearer than the mean of frames; jitter at least 3 times lower with the
 temporal term where nothing moves, and 2 to 3 times in the moving clip's error, at no more than 2 % loss of the frames'

@@ -2,7 +2,7 @@
 
     python experiments/run_all.py --smoke
 
-Not yet timed whole; 10 minutes on 2 cores are the aim. `make experiments` is the same in the repository's own
+Nearly 10 minutes on 2 cores when nothing is compiled yet. `make experiments` is the same in the repository's own
 environment. Runs each runner that has tiny sizes, and the notebooks' scripts, two at a time, into
 experiments/results/smoke, with a line each; one that fails stops no other, but the exit code is then not 0. Last it
 writes experiments/results/README.md: every table and figure of the full runs with its command. Without --smoke nothing

@@ -117,9 +117,9 @@ def fuse(
 ) -> Float[Array, "identity"]:
     """The identity that the sums of the frames' opinions and the model's statistics agree on.
 
-    A face as unusual as its coefficients' squares sum up to takes as many coefficients that the frames determine
-    (MacKay 1992, Bayesian Interpolation: 2 alpha E_W = gamma). Opinions that ask for more are too sure of themselves,
-    as where the model cannot be like the person, and count less until it holds.
+    Where opinions are as sure as they should be, the squares of the coefficients sum up to about the number of
+    coefficients that they determine (MacKay 1992, Bayesian Interpolation: 2 alpha E_W = gamma). Those that ask for a
+    more unusual face, as where the model cannot be like the person, are too sure and count less, until it holds.
     """
     certainties, axes = jnp.linalg.eigh(information)
     certainties, asked = jnp.maximum(certainties, 0.0), matmul(axes.T, vector[:, None])[:, 0]
