@@ -30,7 +30,7 @@ from absl import app, flags
 
 from jaxface import frame, pipeline, presets
 from jaxface.detection import sources
-from jaxface.export.bundle import write_all
+from jaxface.export.result_folder import write_all
 from jaxface.io.arrays import as_rgb
 from jaxface.io.images import read_image
 from jaxface.models import catalogue, store

@@ -182,7 +182,7 @@ def _attempt(source: str | os.PathLike, folder: pathlib.Path, work: Callable[...
 
 def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.FlagValues, bar: tqdm) -> None:
     from jaxface import pipeline
-    from jaxface.export.bundle import write_all
+    from jaxface.export.result_folder import write_all
     from jaxface.io.images import read_image
 
     start = time.perf_counter()

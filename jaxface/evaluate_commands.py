@@ -143,8 +143,8 @@ def _write_error_map(folder: pathlib.Path, found, faces: dict[str, _Face]) -> No
 
 
 def _write_json(path: pathlib.Path, name: str, found, faces: dict[str, _Face]) -> None:
-    from jaxface.export.atomic import new_file
     from jaxface.export.report import plain, versions
+    from jaxface.io.atomic import new_file
 
     report = {
         "protocol": {"name": name, "text": found.protocol},

@@ -29,7 +29,7 @@ ALLOWED = {
     "synthetic": INNER,
     "stages": INNER | {"solvers", "presets", "synthetic"},
     "io": CORE,
-    "export": CORE,
+    "export": CORE | {"io"},
     "networks": CORE,
     "detection": CORE | {"networks"},
     "models": INNER | {"synthetic", "networks", "io", "detection"},

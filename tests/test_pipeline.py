@@ -13,8 +13,8 @@ import tiny_networks
 
 import jaxface
 from jaxface import checks, frame, pipeline, presets
-from jaxface.detection import tddfa
-from jaxface.detection.tddfa import TddfaWeights
+from jaxface.detection import face_regressor
+from jaxface.detection.face_regressor import TddfaWeights
 from jaxface.execution import StageLog, num_compiled, run_timed
 from jaxface.geometry.normals import depth_normals
 from jaxface.geometry.subdivision import subdivide
@@ -376,7 +376,7 @@ def regressor(seed=0, *, coefficients=None) -> TddfaWeights:
     """A network that knows the pose of `photograph(seed)`, whose crop is the square around the points of iBUG."""
     _, landmarks, face = photograph(seed)
     shift = np.array([20.0, 5.0])
-    left, top, right, _ = tddfa.roi_from_landmarks(np.asarray(landmarks.points_px)[list(IBUG_68)])
+    left, top, right, _ = face_regressor.roi_from_landmarks(np.asarray(landmarks.points_px)[list(IBUG_68)])
     zoom = (right - left) / 120.0
     scale = np.exp(float(face.pose.log_scale)) / zoom / 1000.0
     x, y = (np.asarray(face.pose.translation_px) + shift - [left, top]) / zoom

@@ -8,7 +8,7 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 
 RESULT = "result.json"  # what the tracker writes last
 _NOTES = ".finished"

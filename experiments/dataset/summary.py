@@ -4,7 +4,7 @@ import csv
 import pathlib
 from typing import NamedTuple
 
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 
 
 class Row(NamedTuple):

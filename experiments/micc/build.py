@@ -25,8 +25,8 @@ from video_study.film import SHINE, Actor, default_actor, ict_actor, shoot
 from video_study.script import Script
 
 from jaxface.evaluation.surfaces import NUM_IBUG
-from jaxface.export.atomic import new_folder
 from jaxface.export.report import versions
+from jaxface.io.atomic import new_folder
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.raster import rasterise, visibility
 from jaxface.synthetic import preset_light

@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxface import frame
 from jaxface.evaluation.surfaces import FaceSurface
-from jaxface.export.atomic import new_file
 from jaxface.geometry.subdivision import subdivide
+from jaxface.io.atomic import new_file
 from jaxface.io.surfaces import read_surface
 from jaxface.io.video import open_clip
 from jaxface.models import store

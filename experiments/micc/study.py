@@ -17,8 +17,8 @@ from jaxface import commands
 from jaxface.evaluation.evaluate import evaluate
 from jaxface.evaluation.protocols import Protocol
 from jaxface.evaluation.surfaces import FaceSurface
-from jaxface.export.atomic import new_file
 from jaxface.export.report import versions
+from jaxface.io.atomic import new_file
 from jaxface.presets import PRESETS
 from jaxface.types import FaceError
 from micc import dataset, people

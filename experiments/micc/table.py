@@ -9,7 +9,7 @@ from accuracy_study.report import format_table
 from matplotlib.figure import Figure
 
 from jaxface.evaluation.protocols import Protocol
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 from micc.dataset import CONDITIONS
 from micc.people import STAGES, Variant
 from micc.study import Case, Study

@@ -15,8 +15,8 @@ import jax
 
 from jaxface.io.video import open_clip
 from jaxface.tracking import devices
-from jaxface.tracking.flow import Timeline
 from jaxface.tracking.records import TrackSettings
+from jaxface.tracking.threads import Timeline
 from jaxface.tracking.track import track
 from jaxface.types import FaceError
 from video_bench import clips, throughput

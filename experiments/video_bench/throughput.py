@@ -13,12 +13,12 @@ import numpy as np
 from jaxface import frame
 from jaxface.energies.temporal import unseen_detail
 from jaxface.models import store
-from jaxface.tracking import fusing, refining, run
-from jaxface.tracking.looking import cut_window
-from jaxface.tracking.packing import at, stack
+from jaxface.tracking import person_fit, run, second_pass
+from jaxface.tracking.first_pass import cut_window
+from jaxface.tracking.frame_steps import LOOK_SIZE, Posed, Shared, Sight
+from jaxface.tracking.named_arrays import at, stack
 from jaxface.tracking.person import no_detail
 from jaxface.tracking.records import TrackSettings
-from jaxface.tracking.steps import LOOK_SIZE, Posed, Shared, Sight
 from video_bench.clips import YAW_DEGREES, photograph, to_bytes
 
 STEPS = ("locate", "look", "rejoin", "settle", "deform", "aim", "refine", "steady", "lift")
@@ -64,8 +64,8 @@ def measure(*, sizes: list[int], chunks: list[int], repeats: int, num_frames: in
 def times_a_frame(*, chunk: int, num_frames: int) -> dict[str, float]:
     """How often each step happens to a frame, on average over a clip: the medium stage sees a few frames only, in
     chunks that are padded to their full length."""
-    medium = math.ceil(min(fusing._MEDIUM_FRAMES, num_frames) / chunk) * chunk
-    return dict.fromkeys(STEPS, 1.0) | {"rejoin": float(fusing.ROUNDS), "deform": medium / num_frames}
+    medium = math.ceil(min(person_fit._MEDIUM_FRAMES, num_frames) / chunk) * chunk
+    return dict.fromkeys(STEPS, 1.0) | {"rejoin": float(person_fit.ROUNDS), "deform": medium / num_frames}
 
 
 def to_row(clocks: list[Clock], *, devices: int, chunk: int, size: int, num_frames: int) -> dict:
@@ -148,7 +148,9 @@ def _finish(
     refined = clock.time("refine", mapped["refine"], posed, shared=shared)
     sums = no_detail(shared.templates.detail)
     before = (jnp.asarray(counts), unseen_detail(num_vertices=sums.weight.shape[0]), sums)
-    steady_mm, *_ = clock.time("steady", refining._steady, refined.mesh, *before, strength=refining.DETAIL_STRENGTH)
+    steady_mm, *_ = clock.time(
+        "steady", second_pass._steady, refined.mesh, *before, strength=second_pass.DETAIL_STRENGTH
+    )
     clock.time("lift", mapped["lift"], posed, steady_mm, shared=shared)
 
 

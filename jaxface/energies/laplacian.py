@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxface.geometry.laplacian import laplace_coordinates
+from jaxface.geometry.laplace_coordinates import laplace_coordinates
 from jaxface.numerics import sum_squares
 
 # Smooths the printed norms, in mm: far below any displacement of interest.

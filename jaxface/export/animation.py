@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from jaxface.export.atomic import new_file
 from jaxface.export.meshes import METRES_PER_MM, glb_bytes, split_seams, unit_rows
+from jaxface.io.atomic import new_file
 from jaxface.types import FaceError, Mesh
 
 FLOAT = 5126  # glTF 2.0, accessor.componentType

@@ -9,7 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 from jaxface.types import FaceError
 
 QUALITY = 18  # x264's constant rate factor: no loss an eye would see

@@ -16,9 +16,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from jaxface.export.atomic import new_file
 from jaxface.export.meshes import METRES_PER_MM, write_ply
 from jaxface.export.pictures import to_bytes
+from jaxface.io.atomic import new_file
 from jaxface.types import Mesh
 
 LIMIT_MM = 5.0

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from jaxface.export.atomic import new_file
 from jaxface.export.pictures import save_picture, to_bytes
+from jaxface.io.atomic import new_file
 from jaxface.types import Reconstruction
 
 # name -> (pixels, value of black, value of white)

@@ -14,9 +14,9 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 
-from jaxface.export.atomic import new_file
 from jaxface.export.pictures import save_picture, to_bytes, to_picture
 from jaxface.export.tangents import vertex_tangents
+from jaxface.io.atomic import new_file
 from jaxface.types import Mesh
 
 METRES_PER_MM = 0.001

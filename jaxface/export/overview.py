@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxface.export.atomic import new_file
 from jaxface.export.maps import normals_picture
 from jaxface.export.pictures import save_picture, to_picture
+from jaxface.io.atomic import new_file
 from jaxface.types import Reconstruction
 
 RENDERS = ("coarse", "medium", "phase1", "fine")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 from jaxface.types import Camera, Pose, Reconstruction, StageReport
 
 PACKAGES = ("jaxface", "jax", "jaxlib", "numpy", "mediapipe")

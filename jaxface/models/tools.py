@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.spatial.transform import Rotation
 
+from jaxface.detection.face_regressor import TddfaWeights, regress_face
 from jaxface.detection.parsing import parse_face
-from jaxface.detection.tddfa import TddfaWeights, regress_face
 from jaxface.io.arrays import crop_window
 from jaxface.models import catalogue, store
 from jaxface.models.readers import tddfa

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxface.energies.laplacian import Deformable, handle_positions, laplacian_energy
 from jaxface.geometry import topology as topologies
-from jaxface.geometry.laplacian import handle_matrix, handle_response
+from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response
 from jaxface.geometry.normals import vertex_normals
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm

@@ -13,13 +13,13 @@ from jaxface.export.meshes import write_glb, write_ply
 from jaxface.geometry.normals import vertex_normals
 from jaxface.morphable.linear import face_shape
 from jaxface.morphable.pose import rotation_matrix
-from jaxface.tracking.fusing import Fused
+from jaxface.tracking.frame_steps import PANEL
 from jaxface.tracking.person import DetailSums, Person, add_texture, fuse_person, no_texture
+from jaxface.tracking.person_fit import Fused
 from jaxface.tracking.records import Track
-from jaxface.tracking.refining import overlay
 from jaxface.tracking.reports import write_report, write_track_result, write_tracking_csv
 from jaxface.tracking.run import Run
-from jaxface.tracking.steps import PANEL
+from jaxface.tracking.second_pass import overlay
 from jaxface.types import Camera, MorphableModel, Pose
 
 FILES = ("mean.glb", "mean.ply", "animation.glb", "overlay.mp4", "tracking.csv", "report.png", "result.json")

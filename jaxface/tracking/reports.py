@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
-from jaxface.export.atomic import new_file
 from jaxface.export.report import plain, versions
+from jaxface.io.atomic import new_file
 from jaxface.tracking.records import FRAME_STATES, Track
 from jaxface.types import Pose
 

@@ -11,11 +11,11 @@ import numpy as np
 from jaxface.frame import Templates
 from jaxface.io.video import Clip
 from jaxface.presets import PRESETS
-from jaxface.tracking import devices, steps
-from jaxface.tracking.flow import Timeline, Writer
+from jaxface.tracking import devices, frame_steps
+from jaxface.tracking.frame_steps import Shared
 from jaxface.tracking.journal import Journal
 from jaxface.tracking.records import TrackSettings
-from jaxface.tracking.steps import Shared
+from jaxface.tracking.threads import Timeline, Writer
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -62,16 +62,16 @@ def map_steps(settings: TrackSettings) -> dict[str, Callable]:
 
 @functools.lru_cache(maxsize=4)
 def _map_steps(preset: str, size: int) -> dict[str, Callable]:
-    small, full = PRESETS[preset](size=steps.LOOK_SIZE), PRESETS[preset](size=size)
+    small, full = PRESETS[preset](size=frame_steps.LOOK_SIZE), PRESETS[preset](size=size)
     functions = {
-        "locate": steps.locate,
-        "look": functools.partial(steps.look, preset=small),
-        "rejoin": steps.rejoin,
-        "settle": functools.partial(steps.settle, preset=small),
-        "deform": functools.partial(steps.deform, preset=small),
-        "aim": functools.partial(steps.aim, size=size),
-        "refine": functools.partial(steps.refine, preset=full),
-        "lift": steps.lift,
-        "place": steps.place,
+        "locate": frame_steps.locate,
+        "look": functools.partial(frame_steps.look, preset=small),
+        "rejoin": frame_steps.rejoin,
+        "settle": functools.partial(frame_steps.settle, preset=small),
+        "deform": functools.partial(frame_steps.deform, preset=small),
+        "aim": functools.partial(frame_steps.aim, size=size),
+        "refine": functools.partial(frame_steps.refine, preset=full),
+        "lift": frame_steps.lift,
+        "place": frame_steps.place,
     }
     return {name: devices.frame_map(function) for name, function in functions.items()}

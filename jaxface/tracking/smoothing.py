@@ -9,9 +9,9 @@ import numpy as np
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.evaluation import motion
 from jaxface.solvers.trajectory import smooth_trajectory
-from jaxface.tracking.fusing import Fused
-from jaxface.tracking.packing import at
-from jaxface.tracking.steps import Shared, place
+from jaxface.tracking.frame_steps import Shared, place
+from jaxface.tracking.named_arrays import at
+from jaxface.tracking.person_fit import Fused
 from jaxface.types import MorphableModel, Pose, Region
 
 STRENGTH = 20.0  # of the temporal energy at --smooth=1, per mm^2 of acceleration; measured on rendered clips

@@ -21,15 +21,15 @@ from jaxface.models import store
 from jaxface.morphable.linear import face_shape
 from jaxface.presets import PRESETS
 from jaxface.tracking import devices, outputs
-from jaxface.tracking.flow import Timeline, Writer
-from jaxface.tracking.fusing import fuse
+from jaxface.tracking.first_pass import look
+from jaxface.tracking.frame_steps import Shared
 from jaxface.tracking.journal import MANIFEST, MARKER, open_journal
-from jaxface.tracking.looking import look
+from jaxface.tracking.person_fit import fuse
 from jaxface.tracking.records import Track, TrackSettings
-from jaxface.tracking.refining import load_light, load_notes, refine
 from jaxface.tracking.run import Progress, Run, map_steps
+from jaxface.tracking.second_pass import load_light, load_notes, refine
 from jaxface.tracking.smoothing import jitter_figures, smooth
-from jaxface.tracking.steps import Shared
+from jaxface.tracking.threads import Timeline, Writer
 from jaxface.types import FaceError, Mesh
 
 WORK = ".work"  # the journal, inside the result folder

@@ -7,8 +7,8 @@ import pytest
 import tiny_networks
 from tiny_model import make_model
 
+from jaxface.detection.face_regressor import TddfaWeights
 from jaxface.detection.files import in_mesh_order
-from jaxface.detection.tddfa import TddfaWeights
 from jaxface.io.arrays import crop_window
 from jaxface.models import store, tools
 from jaxface.morphable.default import load_default

@@ -11,7 +11,7 @@ import scipy.sparse.linalg
 from dome import dome_model
 
 from jaxface.energies.laplacian import laplacian_energy, printed_laplacian_energy
-from jaxface.geometry.laplacian import handle_matrix, laplace_matrix
+from jaxface.geometry.laplace_coordinates import handle_matrix, laplace_matrix
 from jaxface.morphable.linear import landmark_positions
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import medium

@@ -16,7 +16,6 @@ from jaxface.io.images import read_image
 from jaxface.io.video import open_clip, read_frames
 from jaxface.morphable.default import load_default
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
-from jaxface.tracking import looking
 from jaxface.tracking.outputs import FILES, arkit_names
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import WORK, track
@@ -125,7 +124,7 @@ def test_progress_tells_each_step(result):
 def test_running_again_looks_at_nothing_and_changes_nothing(result, clip, monkeypatch):
     found, folder, _ = result
     before = everything(folder)
-    monkeypatch.setattr(looking, "_look_at", lambda *args: pytest.fail("looked again"))
+    monkeypatch.setattr(first_pass, "_look_at", lambda *args: pytest.fail("looked again"))
     again = track(clip, folder, settings=SETTINGS)
     assert everything(folder) == before
     np.testing.assert_array_equal(again.identity, found.identity)

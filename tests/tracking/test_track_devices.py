@@ -17,9 +17,9 @@ from jaxface import frame
 from jaxface.morphable.default import load_default
 from jaxface.rendering.camera import project
 from jaxface.synthetic import preset_light, synthetic_face
-from jaxface.tracking import devices, steps
-from jaxface.tracking.packing import stack
-from jaxface.tracking.steps import Shared
+from jaxface.tracking import devices, frame_steps
+from jaxface.tracking.named_arrays import stack
+from jaxface.tracking.frame_steps import Shared
 
 assert jax.local_device_count() == 4
 model = load_default()
@@ -31,7 +31,7 @@ landmarks = stack([face.landmarks for face in faces])
 cameras = stack([frame.make_camera(height=96, width=96)] * 4)
 results = []
 for chosen in (jax.local_devices(), jax.local_devices()[:1]):
-    fits, crops, sides = devices.frame_map(steps.locate, devices=chosen)(landmarks, cameras, shared=shared)
+    fits, crops, sides = devices.frame_map(frame_steps.locate, devices=chosen)(landmarks, cameras, shared=shared)
     results.append(jax.tree.map(np.asarray, (fits.vertices_mm, fits.pose, crops, sides)))
 for many, one in zip(*map(jax.tree.leaves, results), strict=True):
     np.testing.assert_allclose(many, one, rtol=1e-4, atol=1e-3)

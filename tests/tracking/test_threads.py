@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxface.tracking import flow
-from jaxface.tracking.flow import Timeline, Writer, prefetch
+from jaxface.tracking import threads
+from jaxface.tracking.threads import Timeline, Writer, prefetch
 
 LONGEST_S = 60
 
@@ -111,7 +111,7 @@ def test_errors_pass_through_after_the_items(error):
 
 def test_what_cannot_be_iterated_is_an_error():
     with pytest.raises(TypeError, match="not iterable"):
-        next(flow._prefetched(3, 1))
+        next(threads._prefetched(3, 1))
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
@@ -147,7 +147,7 @@ def test_stopping_a_chain_stops_all_of_it():
 
 
 def test_a_reader_that_hangs_does_not_hold_up_the_end(monkeypatch):
-    monkeypatch.setattr(flow, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(threads, "_PATIENCE_S", 0.1)
     hanging = threading.Event()
 
     def items():
@@ -164,7 +164,7 @@ def test_a_reader_that_hangs_does_not_hold_up_the_end(monkeypatch):
 
 
 def test_an_interrupt_leaves_a_waiting_consumer(monkeypatch):
-    monkeypatch.setattr(flow, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(threads, "_PATIENCE_S", 0.1)
     hanging = threading.Event()
     start = time.perf_counter()
     interrupt_soon(0.2)
@@ -178,7 +178,7 @@ def test_an_interrupt_leaves_a_waiting_consumer(monkeypatch):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import jax, jax.numpy as jnp
-from jaxface.tracking.flow import Writer, prefetch
+from jaxface.tracking.threads import Writer, prefetch
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 spin = jax.jit(lambda x: jax.lax.fori_loop(0, 15_000_000, lambda i, y: jnp.cos(y), x))
@@ -277,7 +277,7 @@ def test_an_error_in_the_body_wins_and_leaves_the_rest_out():
 
 
 def test_a_write_that_hangs_does_not_hold_up_an_interrupt(monkeypatch):
-    monkeypatch.setattr(flow, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(threads, "_PATIENCE_S", 0.1)
     hanging = threading.Event()
     for wait_in_body in (True, False):  # blocked in submit, blocked in the end of the `with`
         start = time.perf_counter()
@@ -315,7 +315,7 @@ def test_arrays_are_let_go_once_written():
 
 def timeline_of(*events: tuple[str, float, float]) -> Timeline:
     timeline = Timeline()
-    timeline._events.extend(flow.Event(*event) for event in events)
+    timeline._events.extend(threads.Event(*event) for event in events)
     return timeline
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jaxface.export import atomic
+from jaxface.io import atomic
 from jaxface.types import FaceError
 
 

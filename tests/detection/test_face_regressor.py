@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.detection import tddfa
+from jaxface.detection import face_regressor
 from jaxface.io.checkpoints import load_checkpoint
 from jaxface.io.pickles import load_pickle
 from jaxface.networks.mobilenet import params_from_checkpoint
@@ -52,7 +52,7 @@ def test_the_decoded_pose_puts_vertices_where_upstream_does(seed):
     }
     params = random_params(rng)
     expected = upstream_vertices(params, ROI, **model)
-    face = tddfa.decode(params, ROI)
+    face = face_regressor.decode(params, ROI)
     flat = model["mean"] + model["shape_basis"] @ face.shape + model["expression_basis"] @ face.expression
     turned = flat.reshape(-1, 3) / 1000.0 @ face.rotation.T  # millimetres
     projected = face.translation_px + face.px_per_mm * turned[:, :2] * (1.0, -1.0)
@@ -64,7 +64,7 @@ def test_the_decoded_pose_puts_vertices_where_upstream_does(seed):
 def test_a_frontal_face_keeps_its_axes():
     """Numbers by hand: half a pixel of the crop a millimetre, enlarged by 2.5, origin at (61, 60)."""
     pose = np.array([[5e-4, 0.0, 0.0, 61.0], [0.0, 5e-4, 0.0, 60.0], [0.0, 0.0, 5e-4, -67.0]])
-    face = tddfa.decode(np.concatenate([pose.ravel(), np.arange(50.0)]), np.array([10.0, 20.0, 310.0, 320.0]))
+    face = face_regressor.decode(np.concatenate([pose.ravel(), np.arange(50.0)]), np.array([10.0, 20.0, 310.0, 320.0]))
     np.testing.assert_allclose(face.rotation, np.eye(3), atol=1e-6)
     np.testing.assert_allclose(face.translation_px, [160.0, 170.0])
     assert face.px_per_mm == pytest.approx(1.25)
@@ -77,7 +77,7 @@ def test_the_rotation_is_the_nearest_proper_one():
     rotation = random_rotation(rng)
     params = random_params(rng)
     params[:12] = np.concatenate([5e-4 * rotation + 1e-5 * rng.normal(size=(3, 3)), np.zeros((3, 1))], axis=1).ravel()
-    face = tddfa.decode(params, ROI)
+    face = face_regressor.decode(params, ROI)
     np.testing.assert_allclose(face.rotation @ face.rotation.T, np.eye(3), atol=1e-6)
     assert np.linalg.det(face.rotation) == pytest.approx(1.0, abs=1e-5)
     np.testing.assert_allclose(face.rotation, rotation, atol=0.08)
@@ -86,24 +86,24 @@ def test_the_rotation_is_the_nearest_proper_one():
 def test_the_scale_is_the_mean_of_two_unequal_ones():
     params = random_params(np.random.default_rng(0))
     params[:12] = np.array([[5e-4, 0.0, 0.0, 60.0], [0.0, 4e-4, 0.0, 60.0], [0.0, 0.0, 9e-4, 0.0]]).ravel()
-    assert tddfa.decode(params, ROI).px_per_mm == pytest.approx(0.45 * 2.5)
+    assert face_regressor.decode(params, ROI).px_per_mm == pytest.approx(0.45 * 2.5)
 
 
 def test_unusable_numbers_are_refused():
     params = random_params(np.random.default_rng(0))
     with pytest.raises(FaceError, match="not finite"):
-        tddfa.decode(np.where(np.arange(62) == 30, np.nan, params), ROI)
+        face_regressor.decode(np.where(np.arange(62) == 30, np.nan, params), ROI)
     with pytest.raises(FaceError, match="no face"):
-        tddfa.decode(np.where(np.arange(62) < 12, 0.0, params), ROI)
+        face_regressor.decode(np.where(np.arange(62) < 12, 0.0, params), ROI)
     params[4:8] = params[:4]  # up is across
     with pytest.raises(FaceError, match="no face"):
-        tddfa.decode(params, ROI)
+        face_regressor.decode(params, ROI)
 
 
 def test_the_window_is_the_enlarged_square_around_the_landmarks():
     points = np.array([[100.0, 50.0], [180.0, 90.0], [140.0, 70.0]])
     half = 80.0 / np.sqrt(2.0)
-    roi = tddfa.roi_from_landmarks(jnp.asarray(points))
+    roi = face_regressor.roi_from_landmarks(jnp.asarray(points))
     np.testing.assert_allclose(roi, [140.0 - half, 70.0 - half, 140.0 + half, 70.0 + half], rtol=1e-6)
 
 
@@ -118,7 +118,7 @@ def test_the_window_is_the_enlarged_square_around_the_landmarks():
 )
 def test_unusable_landmarks_are_refused(points):
     with pytest.raises(FaceError, match=r"landmarks for the face regressor"):
-        tddfa.roi_from_landmarks(points)
+        face_regressor.roi_from_landmarks(points)
 
 
 def slow_crop(image, roi):
@@ -151,7 +151,7 @@ def slow_crop(image, roi):
 )
 def test_the_crop_is_opencvs(roi):
     image = np.random.default_rng(4).uniform(size=(149, 203, 3)).astype(np.float32)
-    crop = tddfa.crop_face(image, np.array(roi))
+    crop = face_regressor.crop_face(image, np.array(roi))
     assert crop.dtype == np.float32
     np.testing.assert_allclose(crop, slow_crop(image.astype(np.float64), roi), atol=1e-3)
 
@@ -159,7 +159,7 @@ def test_the_crop_is_opencvs(roi):
 @pytest.mark.parametrize("roi", [[-90.0, 0.0, -1.0, 89.0], [0.0, 37.0, 40.0, 77.0], [29.4, 0.0, 90.0, 60.6]])
 def test_windows_beside_the_picture_are_refused(roi):
     with pytest.raises(FaceError, match="outside the picture"):
-        tddfa.crop_face(np.zeros((37, 29, 3), np.float32), np.array(roi))
+        face_regressor.crop_face(np.zeros((37, 29, 3), np.float32), np.array(roi))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def weights(reference_data):
     folder = reference_data / "3ddfa_v2"
     statistics = load_pickle(folder / "param_mean_std_62d_120x120.pkl")
     params = params_from_checkpoint(load_checkpoint(folder / "mb05_120x120.pth"), source="mb05_120x120.pth")
-    return tddfa.TddfaWeights(params, statistics["mean"], statistics["std"])
+    return face_regressor.TddfaWeights(params, statistics["mean"], statistics["std"])
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +186,8 @@ def corners(side):
 def test_portraits_give_plausible_faces(golden, weights, place):
     """The first two crops are portraits. A face's middle and width are known well enough to tell any mix-up of axes."""
     crops, params = golden
-    face = tddfa.regress_face(crops[place, ..., ::-1].astype(np.float32) / 255.0, corners(120), weights)
-    decoded = tddfa.decode(params[place], np.array([0.0, 0.0, 120.0, 120.0]))
+    face = face_regressor.regress_face(crops[place, ..., ::-1].astype(np.float32) / 255.0, corners(120), weights)
+    decoded = face_regressor.decode(params[place], np.array([0.0, 0.0, 120.0, 120.0]))
     for found, expected in zip(face, decoded, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.max(np.abs(expected)))
     assert 0.4 < face.px_per_mm < 0.65
@@ -201,15 +201,15 @@ def test_portraits_give_plausible_faces(golden, weights, place):
 def test_noise_is_no_face(golden, weights):
     crops, _ = golden
     with pytest.raises(FaceError, match="no face"):
-        tddfa.regress_face(crops[2, ..., ::-1].astype(np.float32) / 255.0, corners(120), weights)
+        face_regressor.regress_face(crops[2, ..., ::-1].astype(np.float32) / 255.0, corners(120), weights)
 
 
 def test_a_larger_photo_gives_the_same_pose_without_another_compile(golden, weights, caplog):
     image = golden[0][0, ..., ::-1].astype(np.float32) / 255.0
-    small = tddfa.regress_face(image, corners(120), weights)
+    small = face_regressor.regress_face(image, corners(120), weights)
     large = np.pad(np.repeat(np.repeat(image, 3, axis=0), 3, axis=1), ((30, 0), (50, 0), (0, 0)))
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        face = tddfa.regress_face(large, corners(360) + np.array([50.0, 30.0]), weights)
+        face = face_regressor.regress_face(large, corners(360) + np.array([50.0, 30.0]), weights)
     assert not [record for record in caplog.records if "ompiling" in record.getMessage()]
     np.testing.assert_allclose(face.rotation, small.rotation, atol=1e-3)
     np.testing.assert_allclose(face.px_per_mm, 3.0 * small.px_per_mm, rtol=1e-3)

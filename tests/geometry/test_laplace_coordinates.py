@@ -7,7 +7,7 @@ import pytest
 from dome import dome_model
 from oracles_laplacian import slow_laplace
 
-from jaxface.geometry.laplacian import handle_matrix, handle_response, laplace_coordinates, laplace_matrix
+from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response, laplace_coordinates, laplace_matrix
 from jaxface.geometry.topology import mesh_topology
 
 MODEL = dome_model(rows=11, columns=7)

@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxface import checks, frame
 from jaxface.io.arrays import as_rgb, crop_window
-from jaxface.tracking.flow import prefetch
-from jaxface.tracking.packing import at, pack, stack, unpack
+from jaxface.tracking.detections import ClipDetections, Detection, middle_px
+from jaxface.tracking.frame_steps import LOOK_SIZE, Shared, Sight
+from jaxface.tracking.named_arrays import at, pack, stack, unpack
 from jaxface.tracking.run import Run
-from jaxface.tracking.sightings import Sighting, Sightings, middle_px
-from jaxface.tracking.steps import LOOK_SIZE, Shared, Sight
+from jaxface.tracking.threads import prefetch
 from jaxface.types import NUM_LANDMARKS, Camera, CoarseFit, Crop, FaceError, Landmarks
 
 _END = "look/end"
@@ -53,20 +53,20 @@ def look(run: Run, shared: Shared) -> Looked:
 def _look_on(run: Run, shared: Shared, done: int) -> None:
     earlier = [run.journal.load(chunk_name("look", index=k)) for k in range(done)]
     first, good = sum(len(each["reason"]) for each in earlier), sum(int(each["num_good"]) for each in earlier)
-    sightings = Sightings(
+    detections = ClipDetections(
         run.clip, first=first, before_px=_last_middle(earlier), ordered=run.settings.ordered,
         landmarker_task=run.settings.landmarker_task, timeline=run.timeline,
     )  # fmt: skip
     index = done
     if first == done * run.chunk and first < run.clip.num_frames:  # a shorter chunk is the last one
-        with contextlib.closing(prefetch(sightings, depth=2 * run.chunk)) as stream:
+        with contextlib.closing(prefetch(detections, depth=2 * run.chunk)) as stream:
             for chunk in _batches(stream, run.chunk):
                 arrays = _look_at(run, shared, chunk)
                 run.commit(chunk_name("look", index=index), arrays)
                 first, good, index = first + len(chunk), good + int(arrays["num_good"]), index + 1
                 run.progress("look", first, run.clip.num_frames)
     run.writer.flush()
-    end = dict(num_frames=first, num_chunks=index, num_good=good, complaint=np.array(sightings.complaint))
+    end = dict(num_frames=first, num_chunks=index, num_good=good, complaint=np.array(detections.complaint))
     run.journal.commit(_END, {name: np.asarray(value) for name, value in end.items()})
 
 
@@ -83,7 +83,7 @@ def _last_middle(earlier: list[dict[str, np.ndarray]]) -> np.ndarray | None:
     return None
 
 
-def _look_at(run: Run, shared: Shared, chunk: list[Sighting]) -> dict[str, np.ndarray]:
+def _look_at(run: Run, shared: Shared, chunk: list[Detection]) -> dict[str, np.ndarray]:
     """Everything about a chunk of frames that later steps ask for."""
     landmarks = stack([_ABSENT if each.landmarks is None else each.landmarks for each in chunk])
     sizes = np.array([(1, 1) if each.image is None else each.image.shape[1::-1] for each in chunk], np.float32)
@@ -116,14 +116,14 @@ def _camera(run: Run, size: np.ndarray) -> Camera:
     return jax.tree.map(np.asarray, camera)
 
 
-def _reason(sighting: Sighting, fit: CoarseFit, side_px: float) -> str:
-    return sighting.reason or checks.check_coarse(fit, face_px=side_px)[1]
+def _reason(detection: Detection, fit: CoarseFit, side_px: float) -> str:
+    return detection.reason or checks.check_coarse(fit, face_px=side_px)[1]
 
 
-def _window(sighting: Sighting, crop: Crop, *, good: bool) -> np.ndarray:
+def _window(detection: Detection, crop: Crop, *, good: bool) -> np.ndarray:
     if not good:
         return np.zeros((LOOK_SIZE, LOOK_SIZE, 3), np.uint8)
-    return cut_window(sighting.image, crop, size=LOOK_SIZE)
+    return cut_window(detection.image, crop, size=LOOK_SIZE)
 
 
 def cut_window(image: np.ndarray, crop: Crop, *, size: int) -> np.ndarray:

@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 
-from jaxface.export.atomic import new_folder
 from jaxface.export.maps import write_maps
 from jaxface.export.meshes import write_glb, write_obj, write_ply
 from jaxface.export.overview import write_overview
 from jaxface.export.report import write_result
+from jaxface.io.atomic import new_folder
 from jaxface.types import Reconstruction
 
 RESULT = "result.json"

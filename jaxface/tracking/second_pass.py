@@ -16,20 +16,20 @@ from PIL import Image
 
 from jaxface import checks
 from jaxface.energies.temporal import DetailState, filter_detail, unseen_detail
-from jaxface.export.atomic import new_file
 from jaxface.export.meshes import write_obj, write_ply
+from jaxface.io.atomic import new_file
 from jaxface.io.video import read_frames
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import crop_camera, crop_pose
 from jaxface.stages import detail
-from jaxface.tracking.flow import prefetch
-from jaxface.tracking.fusing import Fused
-from jaxface.tracking.looking import chunk_name, cut_window
-from jaxface.tracking.packing import at, join, pack, stack, unpack
+from jaxface.tracking.first_pass import chunk_name, cut_window
+from jaxface.tracking.frame_steps import PANEL, Posed, Refined, Shared
+from jaxface.tracking.named_arrays import at, join, pack, stack, unpack
 from jaxface.tracking.person import DetailSums, add_detail, no_detail
+from jaxface.tracking.person_fit import Fused
 from jaxface.tracking.run import Run
 from jaxface.tracking.smoothing import Smoothed
-from jaxface.tracking.steps import PANEL, Posed, Refined, Shared
+from jaxface.tracking.threads import prefetch
 from jaxface.types import Crop, Mesh
 
 DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust: a gain of 1/2 (not yet measured)

@@ -9,13 +9,13 @@ import numpy as np
 from jaxface.detection.mediapipe_mesh import Detector, open_detector
 from jaxface.detection.select import select_face
 from jaxface.io.video import Clip, read_frames
-from jaxface.tracking.flow import Timeline
+from jaxface.tracking.threads import Timeline
 from jaxface.types import FaceError, Landmarks
 
 NO_LANDMARKS = "no face was found"
 
 
-class Sighting(NamedTuple):
+class Detection(NamedTuple):
     """A frame (uint8 RGB; None if it cannot be read), its landmarks, or the reason why it has none."""
 
     name: str
@@ -25,7 +25,7 @@ class Sighting(NamedTuple):
     reason: str
 
 
-class Sightings:
+class ClipDetections:
     """Iterates over the chosen frames from `first` on; afterwards `complaint` says what was wrong with the file.
 
     In a video the face nearest to the one before is meant, whose middle is `before_px`; otherwise the largest.
@@ -45,7 +45,7 @@ class Sightings:
         self._clip, self._first, self._timeline, self._task = clip, first, timeline, landmarker_task
         self._ordered, self._before_px = ordered, before_px
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[Detection]:
         reader = read_frames(self._clip, first=self._first)
         with open_detector(landmarker_task=self._task) as detect:
             frames = iter(reader)
@@ -57,18 +57,18 @@ class Sightings:
                 yield self._sight(frame, detect)
         self.complaint = reader.complaint
 
-    def _sight(self, frame, detect: Detector) -> Sighting:
+    def _sight(self, frame, detect: Detector) -> Detection:
         if frame.image is None:
-            return Sighting(frame.name, frame.time_s, None, None, frame.reason)
+            return Detection(frame.name, frame.time_s, None, None, frame.reason)
         with self._timeline.lane("detect"):
             faces = detect(frame.image)
         try:
             landmarks = select_face(self._by_nearness(faces), image_shape=frame.image.shape)
         except FaceError as error:
             reason = NO_LANDMARKS if not faces else str(error).rstrip(".").split(":")[0].lower()
-            return Sighting(frame.name, frame.time_s, frame.image, None, reason)
+            return Detection(frame.name, frame.time_s, frame.image, None, reason)
         self._before_px = middle_px(landmarks) if self._ordered else None
-        return Sighting(frame.name, frame.time_s, frame.image, landmarks, "")
+        return Detection(frame.name, frame.time_s, frame.image, landmarks, "")
 
     def _by_nearness(self, faces: list[Landmarks]) -> list[Landmarks]:
         if self._before_px is None:

@@ -10,10 +10,10 @@ from jaxface import checks
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.stages import bundle
-from jaxface.tracking.looking import Looked, chunk_name
-from jaxface.tracking.packing import at, join, pack, stack, unpack
+from jaxface.tracking.first_pass import Looked, chunk_name
+from jaxface.tracking.frame_steps import Shared, Sight, State
+from jaxface.tracking.named_arrays import at, join, pack, stack, unpack
 from jaxface.tracking.run import Run
-from jaxface.tracking.steps import Shared, Sight, State
 from jaxface.types import Camera
 
 ROUNDS = 2  # of the bundle; one can leave the person worse than none, measured on a rendered clip

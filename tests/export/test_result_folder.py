@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxface.export import bundle, overview, pictures
+from jaxface.export import overview, pictures, result_folder
 
 FILES = {
     "mesh.glb",
@@ -24,29 +24,29 @@ FILES = {
 
 def test_write_all_leaves_the_listed_files_and_nothing_else(tmp_path):
     for _ in range(2):
-        bundle.write_all(tmp_path / "face", fake_face.make_reconstruction(), renders=fake_face.make_renders())
+        result_folder.write_all(tmp_path / "face", fake_face.make_reconstruction(), renders=fake_face.make_renders())
         assert {path.name for path in (tmp_path / "face").iterdir()} == FILES
         assert [path.name for path in tmp_path.iterdir()] == ["face"]
 
 
 def test_a_failing_writer_leaves_the_old_result(tmp_path, monkeypatch):
     rec, renders = fake_face.make_reconstruction(), fake_face.make_renders()
-    bundle.write_all(tmp_path / "face", rec, renders=renders)
+    result_folder.write_all(tmp_path / "face", rec, renders=renders)
     before = (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns
 
     def full_disk(path, rec):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(bundle, "write_result", full_disk)
+    monkeypatch.setattr(result_folder, "write_result", full_disk)
     with pytest.raises(OSError, match="No space"):
-        bundle.write_all(tmp_path / "face", rec, renders=renders)
+        result_folder.write_all(tmp_path / "face", rec, renders=renders)
     assert (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["face"]
 
 
 def test_results_are_the_same_bytes_each_time(tmp_path):
     for name in ("a", "b"):
-        bundle.write_all(tmp_path / name, fake_face.make_reconstruction(), renders=fake_face.make_renders())
+        result_folder.write_all(tmp_path / name, fake_face.make_reconstruction(), renders=fake_face.make_renders())
     for path in sorted((tmp_path / "a").rglob("*.*")):
         twin = tmp_path / "b" / path.relative_to(tmp_path / "a")
         assert path.is_dir() or path.read_bytes() == twin.read_bytes(), path.name

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from jaxface.export.atomic import new_file
+from jaxface.io.atomic import new_file
 
 # For a thread to finish what it has in hand when the rest is no longer wanted. Threads that are inside C++ code when
 # Python ends would abort the process.
