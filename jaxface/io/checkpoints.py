@@ -5,13 +5,12 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface.io.pickles import SafeUnpickler, Shell, Unusable, guard, read_bytes, resolve_shells
+from jaxface.io.pickles import SafeUnpickler, Unusable, guard, read_bytes
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _NOT_ONE = "holds no state_dict: save the network's state_dict() with torch.save"
@@ -38,7 +37,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     data = read_bytes(path)
     load = _load_zip if data.startswith(b"PK\x03\x04") else _load_legacy
-    return guard(lambda: _state_dict(resolve_shells(load(data))), path)
+    return guard(lambda: _state_dict(load(data)), path)
 
 
 def _state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
@@ -52,47 +51,36 @@ def _state_dict(checkpoint: Any) -> dict[str, np.ndarray]:
     return dict(checkpoint)
 
 
-class _Storage(Shell):
-    """A flat run of numbers that tensors show parts of; the numbers stand elsewhere in the file."""
+class _Storage:
+    """A flat run of numbers that tensors show parts of; the numbers stand elsewhere in the file and come later."""
 
     def __init__(self, dtype: np.dtype, count: int) -> None:
-        super().__init__()
-        self.dtype, self.count = dtype, count
-        self.numbers: np.ndarray | None = None
+        self.dtype = dtype
+        self.numbers = np.zeros(count, np.float32 if dtype == jnp.bfloat16 else dtype.newbyteorder("="))
 
     def fill(self, data: bytes) -> None:
         """Takes the bytes of the numbers, which must be exactly as many as announced."""
         numbers = np.frombuffer(data, self.dtype)
-        if len(numbers) != self.count:
+        if len(numbers) != len(self.numbers):
             raise Unusable("is cut short: get a complete copy")
-        native = np.float32 if self.dtype == jnp.bfloat16 else self.dtype.newbyteorder("=")
-        self.numbers = numbers.astype(native, copy=False)
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> np.ndarray:
-        return self.numbers
+        self.numbers[:] = numbers
 
 
-class _Tensor(Shell):
+def _tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> np.ndarray:
     """A strided view of a storage, offset and strides in elements."""
-
-    def __init__(self, storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> None:
-        super().__init__()
-        self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> np.ndarray:
-        numbers = resolve(self.storage)
-        if not all(type(number) is int and number >= 0 for number in (self.offset, *self.size, *self.stride)):
-            raise Unusable("holds a tensor of impossible shape")
-        if math.prod(self.size) == 0:
-            return np.zeros(self.size, numbers.dtype)
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        if last >= len(numbers) or math.prod(self.size) > len(numbers):
-            raise Unusable("holds a tensor that reaches beyond its numbers")
-        strides = tuple(step * numbers.itemsize for step in self.stride)
-        return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.size, strides, writeable=False)
+    numbers, size, stride = storage.numbers, tuple(size), tuple(stride)
+    if not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):
+        raise Unusable("holds a tensor of impossible shape")
+    if math.prod(size) == 0:
+        return np.zeros(size, numbers.dtype)
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if last >= len(numbers) or math.prod(size) > len(numbers):
+        raise Unusable("holds a tensor that reaches beyond its numbers")
+    strides = tuple(step * numbers.itemsize for step in stride)
+    return np.lib.stride_tricks.as_strided(numbers[offset:], size, strides, writeable=False)
 
 
-def _parameter(tensor: _Tensor, *_: Any) -> _Tensor:
+def _parameter(tensor: np.ndarray, *_: Any) -> np.ndarray:
     """torch.nn.Parameter, a tensor that is trained."""
     return tensor
 
@@ -102,13 +90,13 @@ class _TorchUnpickler(SafeUnpickler):
 
     names = {
         **SafeUnpickler.names,
-        ("torch", "_rebuild_tensor_v2"): _Tensor,
+        ("torch", "_rebuild_tensor_v2"): _tensor,
         ("torch", "_rebuild_parameter"): _parameter,
         **{("torch", f"{kind}Storage"): functools.partial(_Storage, np.dtype(d)) for kind, d in _DTYPES.items()},
     }
 
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: io.BytesIO, *, size: int) -> None:
+        super().__init__(stream, size=size)
         self.storages: dict[str, _Storage] = {}
 
     def persistent_load(self, pid: tuple) -> _Storage:
@@ -116,18 +104,27 @@ class _TorchUnpickler(SafeUnpickler):
         kind, make, key, _, count, *view = pid
         if kind != "storage" or any(part is not None for part in view):
             raise Unusable(_NOT_ONE)
-        return self.storages.setdefault(key, make(count))
+        if key not in self.storages:
+            self.pay(count)
+            self.storages[key] = make(count)
+        return self.storages[key]
 
 
 def _load_legacy(data: bytes) -> Any:
     """Pickles in a row: magic number, protocol, system, object, keys; then count and numbers of every key."""
     stream = io.BytesIO(data)
-    if SafeUnpickler(stream).load() != _MAGIC or SafeUnpickler(stream).load() != _PROTOCOL:
+
+    def read() -> Any:
+        return SafeUnpickler(stream, size=len(data)).load()
+
+    if read() != _MAGIC or read() != _PROTOCOL:
         raise Unusable("is not a PyTorch checkpoint")
-    SafeUnpickler(stream).load()
-    unpickler = _TorchUnpickler(stream)
-    checkpoint = unpickler.load()
-    for key in SafeUnpickler(stream).load():
+    read()
+    unpickler = _TorchUnpickler(stream, size=len(data))
+    checkpoint, keys = unpickler.load(), read()
+    if set(keys) != set(unpickler.storages):
+        raise Unusable("is cut short: get a complete copy")
+    for key in keys:
         storage = unpickler.storages[key]
         count = int.from_bytes(stream.read(8), "little")
         storage.fill(stream.read(min(count, len(data)) * storage.dtype.itemsize))
@@ -143,7 +140,7 @@ def _load_zip(data: bytes) -> Any:
             raise Unusable("is a zip file, but not one that torch.save writes")
         if f"{top}/byteorder" in archive.namelist() and _member(archive, f"{top}/byteorder") != b"little":
             raise Unusable("was written on a big-endian machine: save it again on another")
-        unpickler = _TorchUnpickler(io.BytesIO(_member(archive, f"{top}/data.pkl")))
+        unpickler = _TorchUnpickler(io.BytesIO(_member(archive, f"{top}/data.pkl")), size=len(data))
         checkpoint = unpickler.load()
         for key, storage in unpickler.storages.items():
             storage.fill(_member(archive, f"{top}/data/{key}"))

@@ -1,7 +1,7 @@
-"""Pickles of plain arrays, read without trusting them: nothing that a file names is imported or called (host side).
+"""Pickles of plain arrays, read without trusting them: a short list of names is known, all others are refused (host side).
 
-Every global a pickle may ask for maps to a small class or function of this module that only keeps what the file says;
-arrays are made afterwards, as views of the file's own bytes, so that no file grows in memory by repeating itself.
+What stands behind a known name is a constructor here that can do no more than hold what the file says. Arrays are
+checked before numpy sees their bytes, and all that is made together is bounded by the size of the file.
 """
 
 import collections
@@ -10,6 +10,7 @@ import os
 import pathlib
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from jaxface.types import FaceError
 MAX_BYTES = 4 << 30  # the largest published face models are a tenth of it
 _PLAIN_KINDS = re.compile(r"[biufcSU]\d+|O8?")  # dtype codes without fields
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # Python 2's names
-_ATOMS = (str, bytes, bytearray, int, float, complex, bool, type(None), np.generic)
+_GROWTH, _SLACK = 4, 1 << 20  # times the file, and bytes, that all objects together may take
 
 
 class Refused(ValueError):
@@ -32,30 +33,15 @@ class Unusable(ValueError):
     """Data of a kind that is not read, or that contradicts itself; the text is the end of a sentence that says so."""
 
 
-class Shell:
-    """An object of a pickle between its creation and the moment when all its parts are known."""
-
-    def __init__(self) -> None:
-        self.state: Any = None
-
-    def build(self, state: Any) -> None:
-        """Takes what the pickle says about the object's attributes."""
-        self.state = state
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> Any:
-        """The finished object; `resolve` finishes its parts."""
-        raise NotImplementedError
-
-
 def load_pickle(path: str | os.PathLike) -> object:
-    """What a pickle holds: containers, numbers, strings, numpy arrays (perhaps read-only) and scipy.sparse matrices.
+    """What a pickle holds: containers, numbers, strings, numpy arrays and scipy.sparse's CSC and CSR matrices.
 
     Pickles of any protocol and of Python 2 (strings as latin1) are read, from any age of numpy and scipy; a chumpy
     array becomes the numpy array in it. Raises FaceError for a file that is missing or damaged, and, by name, for one
     that asks for anything else: no code that a file names is run.
     """
     data = read_bytes(path)
-    return guard(lambda: resolve_shells(SafeUnpickler(io.BytesIO(data)).load()), path)
+    return guard(SafeUnpickler(io.BytesIO(data), size=len(data)).load, path)
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
@@ -88,106 +74,67 @@ def guard(load: Callable[[], Any], path: str | os.PathLike) -> Any:
         raise FaceError(f"{path} is damaged, cut short or of another format: get a complete copy.") from error
 
 
-def resolve_shells(root: Any) -> Any:
-    """`root` with every shell in it replaced by what it stands for; an object that is shared stays shared."""
-    known: dict[int, tuple[Any, Any]] = {}  # the originals too, lest their ids be used again
-    pending = object()
-
-    def resolve(item: Any) -> Any:
-        if isinstance(item, _ATOMS) or type(item) is np.ndarray:
-            return item
-        if id(item) not in known:
-            known[id(item)] = (item, item if type(item) in (list, dict, collections.OrderedDict) else pending)
-            known[id(item)] = (item, _finish(item, resolve))
-        if (result := known[id(item)][1]) is pending:
-            raise Unusable("holds an object that contains itself")
-        return result
-
-    return resolve(root)
-
-
-def _finish(item: Any, resolve: Callable[[Any], Any]) -> Any:
-    if isinstance(item, Shell):
-        return item.reveal(resolve)
-    if type(item) is list:
-        item[:] = [resolve(part) for part in item]
-        return item
-    if type(item) in (dict, collections.OrderedDict):
-        pairs = [(resolve(key), resolve(value)) for key, value in item.items()]
-        item.clear()
-        item.update(pairs)
-        return item
-    if type(item) in (tuple, set, frozenset):
-        return type(item)(resolve(part) for part in item)
-    raise Refused(f"a {type(item).__name__}")
-
-
-class _Dtype(Shell):
-    """numpy.dtype; the state brings the byte order."""
+class _Dtype:
+    """numpy.dtype; its state brings the byte order."""
 
     def __init__(self, code: str, *_flags: bool) -> None:
         if not _PLAIN_KINDS.fullmatch(code):
             raise Unusable(f"holds an array of type {code!r}, but only plain numbers and strings are read")
         self.dtype = np.dtype(code)
 
-    def build(self, state: tuple) -> None:
-        _, order, subarray, names, fields = state[:5]
-        if not (subarray is names is fields is None):
-            raise Unusable("holds an array of records, but only plain numbers and strings are read")
-        self.dtype = self.dtype.newbyteorder(order)
 
-    def reveal(self, resolve: Callable[[Any], Any]) -> np.dtype:
-        return self.dtype
+def _set_order(kind: _Dtype, state: tuple) -> None:
+    _, order, subarray, names, fields = state[:5]
+    if not (subarray is names is fields is None):
+        raise Unusable("holds an array of records, but only plain numbers and strings are read")
+    kind.dtype = kind.dtype.newbyteorder(order)
 
 
-class _Array(Shell):
-    """numpy.ndarray: (version,) shape, dtype, is Fortran, data."""
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> np.ndarray:
-        shape, dtype, is_fortran, data = self.state[-4:]
-        if dtype.dtype == object:
-            array = np.empty(len(data), object)
-            for place, part in enumerate(data):
-                array[place] = resolve(part)
-        else:
-            array = _array(data, dtype)
-        return array.reshape(_lengths(shape), order="F" if is_fortran else "C")
+def _empty_array(*_: Any) -> np.ndarray:
+    """A numpy.ndarray or chumpy.ch.Ch, an array with a history of computations; the numbers follow as its state."""
+    return np.empty(0)
 
 
-class _Chumpy(Shell):
-    """chumpy.ch.Ch, an array with a history of computations, which is dropped."""
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> np.ndarray:
-        return resolve(self.state["x"])
-
-
-class _Coo(Shell):
-    """A scipy.sparse matrix."""
-
-    make = staticmethod(scipy.sparse.coo_matrix)
-
-    def reveal(self, resolve: Callable[[Any], Any]) -> Any:
-        state = resolve(self.state)
-        data, shape = state["data"], _lengths(state["_shape"] if "_shape" in state else state["shape"])
-        is_compressed = "indptr" in state
-        if is_compressed:
-            places = (state["indices"], state["indptr"])
-        else:
-            places = tuple(state["coords"]) if "coords" in state else (state["row"], state["col"])
-        if data.dtype.kind not in "biuf" or any(array.dtype.kind not in "iu" for array in places):
-            raise Unusable("holds a sparse matrix that is not of numbers")
-        matrix = self.make((data, *places) if is_compressed else (data, places), shape=shape)
-        if is_compressed:  # else scipy trusts the indices, and its products read beside the arrays
-            matrix.check_format(full_check=True)
-        return matrix
+def _fill_array(array: np.ndarray, state: Any) -> None:
+    """Turns `array` into what its state says: numpy's (version,) shape, dtype, is Fortran, data; or chumpy's `x`."""
+    if array.size:
+        raise Unusable("holds an array that is made twice")
+    if isinstance(state, dict):
+        if not isinstance(state["x"], np.ndarray | float | int):
+            raise Unusable("holds a chumpy array that is not of numbers")
+        found = np.asarray(state["x"])
+    else:
+        shape, kind, is_fortran, data = state[-4:]
+        found = _from_buffer(data, kind, shape, "F" if is_fortran else "C")
+    numbers = list(found.flat) if found.dtype == object else found.tobytes()
+    array.__setstate__((1, found.shape, found.dtype, False, numbers))
 
 
-class _Csc(_Coo):
-    make = staticmethod(scipy.sparse.csc_matrix)
+def _from_buffer(data: Any, kind: _Dtype, shape: tuple, order: str, axes: tuple | None = None) -> np.ndarray:
+    """What numpy has pickled with protocol 5; `axes` go with order K."""
+    if kind.dtype == object:
+        stored = np.fromiter(data, object)
+    else:
+        stored = np.frombuffer(_encode(data) if isinstance(data, str) else data, kind.dtype)
+        stored = stored.astype(kind.dtype.newbyteorder("="), copy=False)
+    if axes is None:
+        return stored.reshape(_lengths(shape), order=order)  # type: ignore[call-overload]
+    return stored.reshape(_lengths(shape)).transpose(axes)
 
 
-class _Csr(_Coo):
-    make = staticmethod(scipy.sparse.csr_matrix)
+def _scalar(kind: _Dtype, data: bytes | str) -> np.generic:
+    return _from_buffer(data, kind, (1,), "C")[0]
+
+
+def _fill_matrix(matrix: Any, state: dict) -> None:
+    """A scipy.sparse matrix, with arrays of its own: scipy trusts the indices once they were checked."""
+    shape = _lengths(state["_shape"] if "_shape" in state else state["shape"])
+    data, *places = (state[name] for name in ("data", "indices", "indptr"))
+    if data.dtype.kind not in "biuf" or any(array.dtype.kind not in "iu" for array in places):
+        raise Unusable("holds a sparse matrix that is not of numbers")
+    checked = type(matrix)((data, *places), shape=shape, copy=True)
+    checked.check_format(full_check=True)
+    vars(matrix).update(vars(checked))
 
 
 def _lengths(shape: Any) -> tuple[int, ...]:
@@ -195,25 +142,6 @@ def _lengths(shape: Any) -> tuple[int, ...]:
     if not all(type(length) is int and length >= 0 for length in shape):
         raise Unusable("holds an array whose shape is no shape")
     return tuple(shape)
-
-
-def _array(data: bytes | bytearray | str, dtype: _Dtype) -> np.ndarray:
-    """A flat array over the bytes, in the machine's byte order."""
-    stored = np.frombuffer(_encode(data) if isinstance(data, str) else data, dtype.dtype)
-    return stored.astype(dtype.dtype.newbyteorder("="), copy=False)
-
-
-def _scalar(dtype: _Dtype, data: bytes | str) -> np.generic:
-    return _array(data, dtype).reshape(1)[0]
-
-
-def _from_buffer(
-    data: bytes | bytearray, dtype: _Dtype, shape: tuple, order: str, axes: tuple | None = None
-) -> np.ndarray:
-    """What numpy has pickled with protocol 5; `axes` go with order K."""
-    if axes is None:
-        return _array(data, dtype).reshape(_lengths(shape), order=order)
-    return _array(data, dtype).reshape(_lengths(shape)).transpose(axes)
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -233,36 +161,40 @@ def _reconstruct(kind: Callable, *_: Any) -> Any:
 
 
 class SafeUnpickler(pickle._Unpickler):
-    """Reads one pickle into containers, atoms and shells; Python-2 strings are taken as latin1.
+    """Reads one pickle of a file of `size` bytes into containers, numbers, strings and arrays; Python-2 strings are
+    taken as latin1.
 
     Based on pickle's version in Python, where opcodes can be replaced, and where a large memo index takes no memory.
     """
 
-    names = {
-        ("numpy", "ndarray"): _Array,
+    names: dict[tuple[str, str], Callable] = {
+        ("numpy", "ndarray"): _empty_array,
         ("numpy", "dtype"): _Dtype,
         ("numpy", "_reconstruct"): _reconstruct,
         ("numpy", "_frombuffer"): _from_buffer,
         ("numpy", "scalar"): _scalar,
-        ("scipy", "coo_array"): _Coo,
-        ("scipy", "coo_matrix"): _Coo,
-        ("scipy", "csc_array"): _Csc,
-        ("scipy", "csc_matrix"): _Csc,
-        ("scipy", "csr_array"): _Csr,
-        ("scipy", "csr_matrix"): _Csr,
-        ("chumpy", "Ch"): _Chumpy,
+        ("scipy", "csc_matrix"): lambda *_: scipy.sparse.csc_matrix((1, 1)),
+        ("scipy", "csr_matrix"): lambda *_: scipy.sparse.csr_matrix((1, 1)),
+        ("chumpy", "Ch"): _empty_array,
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("_codecs", "encode"): _encode,
         ("copyreg", "_reconstructor"): _reconstruct,
         ("builtins", "bytes"): _no_bytes,
-        ("builtins", "frozenset"): frozenset,
         ("builtins", "object"): object,
         ("builtins", "set"): set,
     }
+    builders: dict[type, Callable[[Any, Any], None]] = {
+        np.ndarray: _fill_array,
+        _Dtype: _set_order,
+        scipy.sparse.csc_matrix: _fill_matrix,
+        scipy.sparse.csr_matrix: _fill_matrix,
+        collections.OrderedDict: lambda item, state: None,  # its attributes are metadata
+    }
     dispatch = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: io.BytesIO, *, size: int) -> None:
         super().__init__(stream, encoding="latin1")
+        self._room = _GROWTH * size + _SLACK
 
     def find_class(self, module: str, name: str) -> Callable:
         """The stand-in for a global, by its package and name: libraries move their classes from module to module."""
@@ -272,20 +204,28 @@ class SafeUnpickler(pickle._Unpickler):
             raise Refused(ascii(f"{module}.{name}")[1:-1][:80])
         return found
 
+    def get_extension(self, code: int) -> None:
+        """Refuses names that a program may have given numbers to."""
+        raise Refused("a copyreg extension")
+
+    def pay(self, num_bytes: int) -> None:
+        """Counts memory, since a short pickle can ask for the same large thing again and again."""
+        self._room -= num_bytes
+        if self._room < 0:
+            raise Unusable("unfolds to far more than it holds: get another copy")
+
     def _build(self) -> None:
         state, item = self.stack.pop(), self.stack[-1]
-        if isinstance(item, Shell):
-            item.build(state)
-        elif type(item) is not collections.OrderedDict:  # whose attributes are metadata
+        build = self.builders.get(type(item))
+        if build is None:
             raise Refused(f"attributes of a {type(item).__name__}")
+        build(item, state)
+        self.pay(getattr(item, "nbytes", 0))
 
     def _create(self) -> None:
         arguments = self.stack.pop()
-        self.stack[-1] = self.stack[-1](*arguments)
-
-    def _refuse(self) -> None:
-        raise Refused("a copyreg extension")
+        item = self.stack[-1] = self.stack[-1](*arguments)
+        self.pay(item.nbytes if isinstance(item, np.ndarray) else sys.getsizeof(item))
 
     dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.NEWOBJ[0]] = dispatch[pickle.REDUCE[0]] = _create
-    dispatch |= dict.fromkeys((pickle.EXT1[0], pickle.EXT2[0], pickle.EXT4[0]), _refuse)

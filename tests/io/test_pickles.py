@@ -66,17 +66,16 @@ def test_containers_keep_their_kinds(tmp_path, protocol):
     data = {
         "list": [1, -(2**70), 2.5, None, True, "é", b"\xff\0", b"", shared],
         "tuple": (np.float32(1.5), np.int64(-3), {"deep": (shared, [])}),
-        "sets": [{1, 2}, frozenset({"a"})],
-        "ordered": collections.OrderedDict([("z", 1), ("a", shared)]),
-        7: np.dtype("f4"),
+        "set": {1, 2},
+        7: collections.OrderedDict([("z", 1), ("a", shared)]),
     }
     found = load_pickle(write(tmp_path, pickle.dumps(data, protocol)))
-    for array in (found["list"].pop(), found["tuple"][2]["deep"][0], found["ordered"]["a"]):
+    for array in (found["list"].pop(), found["tuple"][2]["deep"][0], found[7]["a"]):
         np.testing.assert_array_equal(array, shared)
     assert found["list"] == data["list"][:-1]
     assert found["tuple"][:2] == data["tuple"][:2] and type(found["tuple"][0]) is np.float32
-    assert found["sets"] == data["sets"] and found[7] == np.float32
-    assert type(found["ordered"]) is collections.OrderedDict and list(found["ordered"]) == ["z", "a"]
+    assert found["set"] == data["set"]
+    assert type(found[7]) is collections.OrderedDict and list(found[7]) == ["z", "a"]
 
 
 def test_sharing_and_cycles_are_kept(tmp_path):
@@ -95,7 +94,7 @@ OLD_MODULES = {b"numpy._core": b"numpy.core", b"scipy.sparse._": b"scipy.sparse.
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
-@pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
+@pytest.mark.parametrize("layout", ["csc", "csr"])
 @pytest.mark.parametrize("old", [False, True])
 def test_sparse_matrices(tmp_path, layout, protocol, old):
     dense = np.where(RNG.uniform(size=(5, 9)) < 0.3, 1.5, 0.0)
@@ -106,15 +105,6 @@ def test_sparse_matrices(tmp_path, layout, protocol, old):
     found = load_pickle(write(tmp_path, content))["J_regressor"]
     assert found.format == layout and scipy.sparse.issparse(found)
     np.testing.assert_array_equal(found.toarray(), dense)
-
-
-@pytest.mark.parametrize("shape", ["shape", "_shape"])
-def test_sparse_matrices_with_older_attributes(tmp_path, shape):
-    matrix = scipy.sparse.coo_matrix(np.eye(3))
-    state = {shape: (3, 3), "data": matrix.data, "row": matrix.row, "col": matrix.col}
-    assert np.array_equal(
-        load_pickle(write(tmp_path, shell("scipy.sparse.coo", "coo_matrix", state))).toarray(), np.eye(3)
-    )
 
 
 def shell(module: str, name: str, state: object) -> bytes:
@@ -140,6 +130,9 @@ def test_sparse_matrices_that_would_crash_are_refused(tmp_path, change):
     state["indptr"] = np.array([0, 1, 1, 2], np.int32)
     good = load_pickle(write(tmp_path, shell("scipy.sparse.csc", "csc_matrix", state)))
     assert good.toarray().tolist() == [[1, 0, 0], [0, 0, 1]]
+    old = {"shape" if name == "_shape" else name: part for name, part in state.items()}
+    old = load_pickle(write(tmp_path, shell("scipy.sparse.csc", "csc_matrix", old)))
+    assert np.array_equal(old.toarray(), good.toarray())
     refuse(write(tmp_path, shell("scipy.sparse.csc", "csc_matrix", state | change)))
 
 
@@ -237,8 +230,6 @@ def test_malicious_pickles_run_nothing_and_are_named(tmp_path, monkeypatch, bait
         (b"\x80\x04\x8c\x05numpy\x8c\x08f2py.abc\x93.", "numpy.f2py.abc"),
         (b"\x80\x04\x8c\x05numpy\x8c\x04a\nb \x93.", r"numpy.a\nb"),
         (b"\x80\x02\x82\x07.", "copyreg"),
-        (b"cnumpy\nndarray\n.", "a type"),
-        (b"c_codecs\nencode\n.", "a function"),
         (b"c_codecs\nencode\n}X\x0c\x00\x00\x00__defaults__)sb.", "attributes of a function"),
         (b"cnumpy\ndtype\n}X\x01\x00\x00\x00aK\x01sb.", "attributes of a type"),
         (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00hextR.", "hex"),
@@ -260,19 +251,34 @@ def test_bombs_cost_nothing(tmp_path):
     refuse(write(tmp_path, b"cbuiltins\nbytes\n(I100000000000\ntR."))
     state = (1, (10**6, 10**6), np.dtype("f4"), False, b"1234")
     refuse(write(tmp_path, shell("numpy", "ndarray", state)))
-    deep = b"".join([b"]" * 5000, b"a" * 4999, b"."])
-    refuse(write(tmp_path, deep))
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        b"h\x00h\x01\x85R",  # the same text as bytes
+        b"cnumpy\nndarray\n)\x81(K\x01J\x40\x42\x0f\x00\x85h\x02\x89h\x03tb",  # the same bytes as an array
+        b"cbuiltins\nset\nh\x04\x85R",  # the same list as a set
+    ],
+)
+def test_the_same_again_and_again_does_not_fill_the_memory(tmp_path, again):
+    """Memo: 0 encode, 1 a text of 1 MB, 2 a dtype, 3 its bytes, 4 a list of numbers."""
+    kept = b"\x80\x02c_codecs\nencode\nq\x00X\x40\x42\x0f\x00" + b"a" * 10**6 + b"q\x01"
+    kept += b"cnumpy\ndtype\nX\x02\x00\x00\x00u1\x85Rq\x02h\x00h\x01\x85Rq\x03"
+    kept += b"](" + b"".join(b"M" + number.to_bytes(2, "little") for number in range(20000)) + b"eq\x04"
+    assert len(load_pickle(write(tmp_path, kept + b"](" + 2 * again + b"e."))) == 2
+    assert "far more than it holds" in refuse(write(tmp_path, kept + b"](" + 100 * again + b"e."))
+
+
+def test_arrays_that_others_may_show_parts_of_are_not_made_anew(tmp_path):
+    state = pickle.dumps((1, (3,), np.dtype("f4"), False, b"123456789012"), 2)[2:-1]
+    content = b"\x80\x02cnumpy\nndarray\n)\x81" + state + b"b" + state + b"b."
+    assert "made twice" in refuse(write(tmp_path, content))
 
 
 @pytest.mark.parametrize("dtype", [[("a", "f4"), ("b", "i4")], "datetime64[s]", "V4"])
 def test_records_and_dates_say_so(tmp_path, dtype):
     assert "only plain numbers" in refuse(write(tmp_path, pickle.dumps(np.zeros(3, dtype))))
-
-
-def test_arrays_in_themselves_are_refused(tmp_path):
-    array = np.empty(1, object)
-    array[0] = array
-    assert "contains itself" in refuse(write(tmp_path, pickle.dumps(array)))
 
 
 def test_missing_empty_and_foreign_files_are_refused(tmp_path):
