@@ -1,4 +1,4 @@
-"""Pickles of plain arrays, read without trusting them: a short list of names is known, all others are refused (host side).
+"""Pickles of plain arrays, read without trusting them: a few names are known, all others are refused (host side).
 
 What stands behind a known name is a constructor here that can do no more than hold what the file says. Arrays are
 checked before numpy sees their bytes, and all that is made together is bounded by the size of the file.

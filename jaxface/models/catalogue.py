@@ -9,12 +9,12 @@ DEFAULT = "default"  # the embedded model: always there
 
 
 class Download(NamedTuple):
-    """A file on the web. `sha256` is of the file, or where `folder` is set of that folder inside the archive."""
+    """An archive on the web; `sha256` is of the `folder` inside it."""
 
     url: str
     file_name: str
     sha256: str
-    folder: str = ""
+    folder: str
 
 
 class Entry(NamedTuple):
