@@ -11,7 +11,6 @@ import pathlib
 
 import numpy as np
 from jaxtyping import Bool, Float
-from PIL import Image
 
 from jaxface.export.pictures import save_picture, to_bytes
 from jaxface.io.atomic import new_file
@@ -28,7 +27,7 @@ def write_maps(folder: str | os.PathLike, rec: Reconstruction) -> None:
     pictures = image_pictures(rec) | texture_pictures(rec)
     for name, (pixels, _, _) in pictures.items():
         with new_file(folder / f"{name}.png") as fresh:
-            save_picture(fresh, Image.fromarray(pixels))
+            save_picture(fresh, pixels)
     with new_file(folder / "ranges.json") as fresh:
         ranges = {f"{name}.png": {"black": low, "white": high} for name, (_, low, high) in pictures.items()}
         fresh.write_text(json.dumps(ranges, indent=2) + "\n")

@@ -148,7 +148,7 @@ def _finish_tree(tree: dict) -> None:
 
 def _write_picture(path: pathlib.Path, values: np.ndarray) -> None:
     with new_file(path) as fresh:
-        save_picture(fresh, to_picture(values))
+        save_picture(fresh, to_bytes(values))
 
 
 def _material(texture: str, bumps: str | None) -> str:

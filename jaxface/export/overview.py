@@ -28,7 +28,7 @@ def write_overview(
     """Ten captioned panels in two rows. `renders` holds shaded pictures of the meshes named in RENDERS, seen by the
     crop's camera."""
     with new_file(path) as fresh:
-        save_picture(fresh, compose(panels(rec, renders)))
+        save_picture(fresh, np.asarray(compose(panels(rec, renders))))
 
 
 def panels(rec: Reconstruction, renders: dict[str, np.ndarray]) -> dict[str, Image.Image]:

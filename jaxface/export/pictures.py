@@ -2,6 +2,7 @@
 
 import pathlib
 
+import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
@@ -20,6 +21,6 @@ def to_picture(values: Float[np.ndarray, "..."]) -> Image.Image:
     return Image.fromarray(to_bytes(values))
 
 
-def save_picture(path: pathlib.Path, picture: Image.Image) -> None:
-    """Writes a PNG."""
-    picture.save(path, format="PNG", compress_level=COMPRESSION)
+def save_picture(path: pathlib.Path, pixels: np.ndarray) -> None:
+    """Writes a PNG of uint8 pixels, RGB or grey, or of uint16 grey ones."""
+    path.write_bytes(iio.imwrite("<bytes>", pixels, plugin="pillow", extension=".png", compress_level=COMPRESSION))

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import struct
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxface.io.atomic import new_file
 from jaxface.models import catalogue
 from jaxface.models.stored import JOINT_FACTS, JOINT_SHAPES, MODEL_FACTS, MODEL_SHAPES, check_model
 from jaxface.morphable.default import load_default
@@ -167,11 +167,8 @@ def _write(path: str | os.PathLike, facts: dict[str, object], arrays: dict[str, 
     text = json.dumps({"format": FORMAT, **facts})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".jaxface-") as workshop:
-            fresh = pathlib.Path(workshop) / path.name
-            with fresh.open("wb") as file:
-                np.savez(file, **{_FACTS: np.array(text)}, **arrays)
-            os.replace(fresh, path)
+        with new_file(path) as fresh, fresh.open("wb") as file:
+            np.savez(file, **{_FACTS: np.array(text)}, **arrays)
     except OSError as error:
         why = error.strerror or error
         raise FaceError(f"{path}: it cannot be written ({why}); free some space or set JAXFACE_HOME.") from None

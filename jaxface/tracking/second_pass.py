@@ -1,7 +1,6 @@
 """The second pass over a clip: light, depth and detail of every frame, and what the person gains (host side)."""
 
 import contextlib
-import io
 import itertools
 import os
 import pathlib
@@ -9,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,7 +90,7 @@ def overlay(run: Run, *, num_chunks: int) -> Iterator[np.ndarray]:
     for index in range(num_chunks):
         arrays = run.journal.load(chunk_name("refine", index=index))
         for still in np.split(arrays["stills"], arrays["still_ends"][:-1]):
-            yield np.asarray(Image.open(io.BytesIO(still.tobytes())).convert("RGB"))
+            yield iio.imread(still.tobytes(), plugin="pillow")
 
 
 def _carried(run: Run) -> Carried:
@@ -200,9 +200,8 @@ def _note(refined: Refined, row: int) -> str:
 def _still(window: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Input, coarse, medium and fine in a row, as the bytes of a JPEG."""
     small = np.asarray(Image.fromarray(window).resize((PANEL, PANEL), Image.Resampling.LANCZOS))
-    stream = io.BytesIO()
-    Image.fromarray(np.concatenate([small, *pictures], axis=1)).save(stream, "JPEG", quality=_QUALITY)
-    return np.frombuffer(stream.getvalue(), np.uint8)
+    row = np.concatenate([small, *pictures], axis=1)
+    return np.frombuffer(iio.imwrite("<bytes>", row, plugin="pillow", extension=".jpeg", quality=_QUALITY), np.uint8)
 
 
 def _write_frames(run: Run, index: int, posed: Posed, light, height_px, mask, dense) -> None:

@@ -13,7 +13,7 @@ def test_to_bytes_clips_and_rounds():
 
 def test_pictures_keep_their_axes_and_values(tmp_path):
     values = np.random.default_rng(0).uniform(size=(37, 29, 3))
-    pictures.save_picture(tmp_path / "a", pictures.to_picture(values))
+    pictures.save_picture(tmp_path / "a", pictures.to_bytes(values))
     with Image.open(tmp_path / "a") as picture:
         assert picture.size == (29, 37) and picture.format == "PNG"
         np.testing.assert_array_equal(np.asarray(picture), pictures.to_bytes(values))
