@@ -1,7 +1,6 @@
 """A predicted face against a scan, under a protocol. Host side, float64, millimetres of the scan."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -40,7 +39,6 @@ class Evaluation:
     errors_mm: Float[np.ndarray, "points"]
     kept_vertices: Int[np.ndarray, "points"]
     aligned_mm: Float[np.ndarray, "vertices 3"]
-    aligned_triangles: Int[np.ndarray, "faces 3"]
 
 
 def evaluate(prediction: FaceSurface, scan: FaceSurface, *, protocol: Protocol) -> Evaluation:
@@ -73,10 +71,7 @@ def evaluate(prediction: FaceSurface, scan: FaceSurface, *, protocol: Protocol) 
         figures["reverse_mean_mm"] = float(np.mean(reverse_mm))
         headline_mm = (headline_mm + summarise(reverse_mm)[protocol.headline]) / 2.0
     points_mm = scan.vertices_mm[judged]
-    return Evaluation(
-        protocol.text, headline_mm, figures, found.similarity, points_mm, errors_mm, judged, aligned_mm,
-        prediction.triangles,
-    )  # fmt: skip
+    return Evaluation(protocol.text, headline_mm, figures, found.similarity, points_mm, errors_mm, judged, aligned_mm)
 
 
 def landmark_start(prediction: FaceSurface, scan: FaceSurface, *, protocol: Protocol) -> tuple[Similarity, int]:
@@ -105,18 +100,6 @@ def landmark_start(prediction: FaceSurface, scan: FaceSurface, *, protocol: Prot
             "both in millimetres."
         )
     return procrustes(source, target, scale=False), len(rows)
-
-
-def combine(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """Figures over the distances of all evaluations together, as NoW publishes them; every scan point counts once.
-
-    Raises FaceError for none, or for two protocols.
-    """
-    texts = {evaluation.protocol for evaluation in evaluations}
-    if len(texts) != 1:
-        raise FaceError(f"Figures can be combined under one protocol only, not under {len(texts)}.")
-    errors_mm = np.concatenate([evaluation.errors_mm for evaluation in evaluations])
-    return summarise(errors_mm) | {"num_points": float(len(errors_mm)), "num_meshes": float(len(evaluations))}
 
 
 def _cropped(scan: FaceSurface, protocol: Protocol) -> np.ndarray:

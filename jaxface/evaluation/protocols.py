@@ -26,7 +26,7 @@ micc-ganfit  Gecer et al. (2019), evaluation code. Mean distance to the closest 
     scan's millimetres.
 now  Sanyal et al. (2019), evaluation code. Similarity from seven landmarks, then the scale, rotation and translation
     that minimise the distances of the cropped scan's vertices to the predicted surface; those distances are judged.
-    The figure is the median; `combine` in `evaluate` gives the published ones, over all images' distances together.
+    The figure is the median; the published ones are over the distances of all images together.
     Departs: Gauss-Newton with new nearest places each round, instead of their dog-leg solver on the same sum of
     squares; no mirrored start. `scale="rigid"` is the metrical variant: prediction in millimetres, scale never fitted.
 realy  Not offered: its region masks, its 85 keypoints and its scans' scales come only with its data set, without which

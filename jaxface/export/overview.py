@@ -13,7 +13,6 @@ from jaxface.export.pictures import save_picture, to_picture
 from jaxface.io.atomic import new_file
 from jaxface.types import Reconstruction
 
-RENDERS = ("coarse", "medium", "phase1", "fine")
 COLUMNS = 5
 PANEL, GAP, TEXT, MARGIN = 384, 10, 22, 20  # pixels: a panel's side, between panels, caption height, outer border
 INK, PAPER, POINT = (40, 40, 40), (255, 255, 255), (0, 255, 170)
@@ -25,8 +24,8 @@ def write_overview(
     *,
     renders: dict[str, Float[np.ndarray, "height width 3"]],
 ) -> None:
-    """Ten captioned panels in two rows. `renders` holds shaded pictures of the meshes named in RENDERS, seen by the
-    crop's camera."""
+    """Ten captioned panels in two rows. `renders` holds shaded pictures of the meshes "coarse", "medium", "phase1" and
+    "fine", seen by the crop's camera."""
     with new_file(path) as fresh:
         save_picture(fresh, np.asarray(compose(panels(rec, renders))))
 

@@ -8,7 +8,7 @@ from face_fields import face, face_height, rotation
 
 from jaxface.evaluation.alignment import Similarity, transform
 from jaxface.evaluation.distances import vertex_normals
-from jaxface.evaluation.evaluate import combine, evaluate
+from jaxface.evaluation.evaluate import evaluate
 from jaxface.evaluation.protocols import PROTOCOLS
 from jaxface.evaluation.surfaces import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, FaceSurface
 from jaxface.geometry.nearest import make_search
@@ -232,18 +232,3 @@ def test_other_refusals():
         evaluate(SCAN, moved(SCAN, FAR)._replace(vertices_mm=SCAN.vertices_mm), protocol=PROTOCOLS["micc-ganfit"])
     with pytest.raises(FaceError, match="times as large"):
         evaluate(moved(SCAN, FAR), SCAN, protocol=metrical("now"))
-
-
-def test_combined_figures_count_every_point_once():
-    found = [
-        evaluate(face(height=lambda x, y, k=k: k * face_height(x, y)), SCAN, protocol=PROTOCOLS["now"])
-        for k in (1.0, 1.05)
-    ]
-    figures = combine(found)
-    errors_mm = np.concatenate([found[0].errors_mm, found[1].errors_mm])
-    assert figures["median_mm"] == pytest.approx(np.median(errors_mm))
-    assert figures["num_points"] == len(errors_mm) and figures["num_meshes"] == 2
-    other = evaluate(SCAN, SCAN, protocol=metrical("now"))
-    for bad in ([], [found[0], other]):
-        with pytest.raises(FaceError, match="one protocol"):
-            combine(bad)
