@@ -12,7 +12,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -107,10 +107,11 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
         shape, kind, is_fortran, data = state[-4:]
         found = _from_buffer(data, kind, shape, "F" if is_fortran else "C")
     numbers = list(found.flat) if found.dtype == object else found.tobytes()
-    array.__setstate__((1, found.shape, found.dtype, False, numbers))
+    checked: Any = (1, found.shape, found.dtype, False, numbers)
+    array.__setstate__(checked)
 
 
-def _from_buffer(data: Any, kind: _Dtype, shape: tuple, order: str, axes: tuple | None = None) -> np.ndarray:
+def _from_buffer(data: Any, kind: _Dtype, shape: tuple, order: Any, axes: tuple | None = None) -> np.ndarray:
     """What numpy has pickled with protocol 5; `axes` go with order K."""
     if kind.dtype == object:
         stored = np.fromiter(data, object)
@@ -118,7 +119,7 @@ def _from_buffer(data: Any, kind: _Dtype, shape: tuple, order: str, axes: tuple 
         stored = np.frombuffer(_encode(data) if isinstance(data, str) else data, kind.dtype)
         stored = stored.astype(kind.dtype.newbyteorder("="), copy=False)
     if axes is None:
-        return stored.reshape(_lengths(shape), order=order)  # type: ignore[call-overload]
+        return stored.reshape(_lengths(shape), order=order)
     return stored.reshape(_lengths(shape)).transpose(axes)
 
 
@@ -167,7 +168,7 @@ class SafeUnpickler(pickle._Unpickler):
     Based on pickle's version in Python, where opcodes can be replaced, and where a large memo index takes no memory.
     """
 
-    names: dict[tuple[str, str], Callable] = {
+    names: ClassVar[dict[tuple[str, str], Callable]] = {
         ("numpy", "ndarray"): _empty_array,
         ("numpy", "dtype"): _Dtype,
         ("numpy", "_reconstruct"): _reconstruct,
@@ -183,14 +184,15 @@ class SafeUnpickler(pickle._Unpickler):
         ("builtins", "object"): object,
         ("builtins", "set"): set,
     }
-    builders: dict[type, Callable[[Any, Any], None]] = {
+    builders: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         np.ndarray: _fill_array,
         _Dtype: _set_order,
         scipy.sparse.csc_matrix: _fill_matrix,
         scipy.sparse.csr_matrix: _fill_matrix,
         collections.OrderedDict: lambda item, state: None,  # its attributes are metadata
     }
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
 
     def __init__(self, stream: io.BytesIO, *, size: int) -> None:
         super().__init__(stream, encoding="latin1")
