@@ -2,10 +2,10 @@
 
 import pathlib
 
+import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from jaxface.morphable.default import load_default
 from jaxface.synthetic import SyntheticFace, synthetic_face
@@ -19,7 +19,7 @@ def render(folder: str, *, num_frames: int, size: int) -> dict:
     path.mkdir(parents=True, exist_ok=True)
     for number, turn in enumerate(-np.cos(np.linspace(0.0, np.pi, num_frames))):
         image = to_bytes(photograph(turn * np.radians(YAW_DEGREES), size=size).image)
-        Image.fromarray(image).save(path / f"{number:06d}.png")
+        iio.imwrite(path / f"{number:06d}.png", image, plugin="pillow")
     return {"frames": num_frames}
 
 

@@ -8,12 +8,12 @@ import dataclasses
 import functools
 import pathlib
 
+import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
 from accuracy_study import faces, heads, ict
 from jaxtyping import Array, Float
-from PIL import Image
 
 from jaxface.geometry.subdivision import loop_subdivision, subdivide
 from jaxface.morphable.default import load_default
@@ -148,7 +148,7 @@ def shoot(actor: Actor, script: Script, folder: pathlib.Path, *, size: int, shin
         image, landmarks = _take(film, frame, neutral_mm, shine)
         points = np.concatenate([landmarks.points_px, landmarks.height_px[:, None]], axis=1)
         film.points_px[frame], film.seen[frame] = points, landmarks.confidence
-        Image.fromarray(image).save(film.path(frame))
+        iio.imwrite(film.path(frame), image, plugin="pillow")
     return film
 
 

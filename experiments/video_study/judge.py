@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
 from accuracy_study import compare, faces
-from PIL import Image
 
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation import motion
@@ -129,7 +129,7 @@ def detected_blink(film: Film) -> float | None:
     """How far the lids close in what the detector sees (mm at the true scale); None where it does not see every
     frame's face."""
     try:
-        found = [find_landmarks(np.asarray(Image.open(film.path(frame))))[0] for frame in range(film.num_frames)]
+        found = [find_landmarks(iio.imread(film.path(frame), plugin="pillow"))[0] for frame in range(film.num_frames)]
     except FaceError:
         return None
     points_px = np.stack([np.asarray(each.points_px, np.float64) for each in found])

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+import imageio.v3 as iio
 import numpy as np
 from accuracy_study.report import format_table
 from matplotlib.figure import Figure
-from PIL import Image
 
 from jaxface.tracking.records import Track
 from video_study.film import Film
@@ -182,7 +182,7 @@ def draw(worlds: list[World]) -> Figure:
 def _strip(film: Film) -> np.ndarray:
     count = min(_SHOWN, film.num_frames)
     chosen = np.linspace(0, film.num_frames - 1, count).round().astype(int)
-    return np.concatenate([np.asarray(Image.open(film.path(frame))) for frame in chosen], axis=1)
+    return np.concatenate([iio.imread(film.path(frame), plugin="pillow") for frame in chosen], axis=1)
 
 
 def _draw_curves(panels, world: World) -> None:
