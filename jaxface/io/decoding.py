@@ -93,7 +93,7 @@ class Video:
         return ""
 
     def _seconds(self, ticks: int | None) -> float:
-        return float((ticks or 0) * self._stream.time_base)
+        return float((ticks or 0) * (self._stream.time_base or 0))
 
     def _ends_early(self) -> bool:
         """Whether the header promises more than came."""

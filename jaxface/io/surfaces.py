@@ -13,6 +13,7 @@ import struct
 import warnings
 import xml.parsers.expat
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -183,7 +184,7 @@ def _by_trimesh(data: bytes, kind: str, **options) -> tuple[np.ndarray, np.ndarr
     """All meshes and point clouds of a file, each where the scene puts it, one after the other."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        scene = trimesh.load(io.BytesIO(data), file_type=kind, force="scene", process=False, **options)
+        scene: Any = trimesh.load(io.BytesIO(data), file_type=kind, force="scene", process=False, **options)
     vertices, triangles, count = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]

@@ -10,7 +10,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ class Frame(NamedTuple):
     """One chosen frame: `index` counts the chosen ones from 0, `name` is a photo's path below the clip's folder, or a
     video frame's number in the whole video. Where the picture is damaged, `image` is None and `reason` a sentence."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
     name: str
     time_s: float
     image: UInt8[np.ndarray, "height width 3"] | None
@@ -110,7 +110,7 @@ class FrameReader:
 
     def __init__(self, clip: Clip, *, first: int = 0):
         self.complaint = ""
-        self._frames = self._video(clip, first) if clip.files is None else _photos(clip, first)
+        self._frames = self._video(clip, first) if clip.files is None else _photos(clip, clip.files, first)
 
     def __iter__(self) -> "FrameReader":
         return self
@@ -122,7 +122,7 @@ class FrameReader:
         """Ends the iteration early and closes the file."""
         self._frames.close()
 
-    def _video(self, clip: Clip, first: int) -> Iterator[Frame]:
+    def _video(self, clip: Clip, first: int) -> Generator[Frame, None, None]:
         chosen = _chosen(clip, end=sys.maxsize)
         with Video(clip.path) as video:
             place = -1
@@ -137,10 +137,10 @@ class FrameReader:
             self.complaint = video.complaint(whole=place < chosen[-1])
 
 
-def _photos(clip: Clip, first: int) -> Iterator[Frame]:
-    chosen = _chosen(clip, end=len(clip.files))
+def _photos(clip: Clip, files: tuple[pathlib.Path, ...], first: int) -> Generator[Frame, None, None]:
+    chosen = _chosen(clip, end=len(files))
     for index in range(first, len(chosen)):
-        file = clip.files[chosen[index]]
+        file = files[chosen[index]]
         yield Frame(index, _name(clip, file), chosen[index] / DEFAULT_RATE, *_read_photo(file))
 
 
@@ -181,12 +181,14 @@ def _find_photos(source: str) -> tuple[pathlib.Path, ...] | None:
     if os.path.isdir(source):
         found = find_images(source)
     elif os.path.exists(source):
-        found = [pathlib.Path(source)] if _is_photo(source) else None
+        if not _is_photo(source):
+            return None
+        found = [pathlib.Path(source)]
     elif re.search(r"[*?[]", source):
         found = _match(source)
     else:
         raise FaceError(f"{source}: it does not exist; check the path.")
-    return found and tuple(pathlib.Path(os.path.abspath(file)) for file in sorted(found, key=_natural))
+    return tuple(pathlib.Path(os.path.abspath(file)) for file in sorted(found, key=_natural))
 
 
 def _match(pattern: str) -> list[pathlib.Path]:

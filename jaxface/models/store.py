@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +60,7 @@ def save_model(model: MorphableModel, path: str | os.PathLike, *, note: str = ""
 
     Raises FaceError if the model is not sound, or if the file cannot be written.
     """
-    facts = {"kind": "model", "note": note, "source": source}
+    facts: dict[str, Any] = {"kind": "model", "note": note, "source": source}
     facts |= {key: getattr(model, key) for key in MODEL_FACTS}
     arrays = {key: _plain(getattr(model, key)) for key in MODEL_SHAPES}
     if model.articulation is not None:
@@ -81,7 +81,7 @@ def load_model(path: str | os.PathLike) -> MorphableModel:
         check_model(arrays, facts)
         joints, articulation = facts.get("articulation"), None
         if joints:
-            fields = {key: jnp.asarray(arrays[f"articulation.{key}"]) for key in JOINT_SHAPES}
+            fields: dict[str, Any] = {key: jnp.asarray(arrays[f"articulation.{key}"]) for key in JOINT_SHAPES}
             articulation = Articulation(**fields, **{key: _fixed(joints[key]) for key in JOINT_FACTS})
         fields = {key: jnp.asarray(arrays[key]) for key in MODEL_SHAPES}
         return MorphableModel(**fields, **{key: _fixed(facts[key]) for key in MODEL_FACTS}, articulation=articulation)
@@ -101,7 +101,7 @@ def save_network(
     places = [(module, name) for module, arrays in params.items() for name in arrays]
     arrays = {f"param.{place}": _plain(params[module][name]) for place, (module, name) in enumerate(places)}
     arrays |= {f"extra.{name}": _plain(array) for name, array in (extras or {}).items()}
-    facts = {"kind": "network", "source": source, "places": places, "arrays": list(arrays)}
+    facts: dict[str, Any] = {"kind": "network", "source": source, "places": places, "arrays": list(arrays)}
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise FaceError(f"{source}: it holds numbers that are not finite; get a sound copy.")
     _write(path, facts, arrays)
@@ -119,7 +119,7 @@ def load_network(path: str | os.PathLike) -> Network:
         return Network(params, {key.removeprefix("extra."): array for key, array in arrays.items()})
 
 
-def read_facts(path: str | os.PathLike) -> dict[str, object]:
+def read_facts(path: str | os.PathLike) -> dict[str, Any]:
     """What an installed file says of itself: "note" and "source" among other things. Raises FaceError."""
     with _clear_errors(path), open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
         return _parse_facts(path, stored)
@@ -161,20 +161,20 @@ def _fixed(value):
     return tuple(value) if isinstance(value, list) else value
 
 
-def _write(path: str | os.PathLike, facts: dict[str, object], arrays: dict[str, np.ndarray]) -> None:
+def _write(path: str | os.PathLike, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Through a file beside it, so that `path` is whole or untouched, also when we are killed."""
     path = pathlib.Path(path)
-    text = json.dumps({"format": FORMAT, **facts})
+    parts: dict[str, Any] = {_FACTS: np.array(json.dumps({"format": FORMAT, **facts})), **arrays}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as fresh, fresh.open("wb") as file:
-            np.savez(file, **{_FACTS: np.array(text)}, **arrays)
+            np.savez(file, **parts)
     except OSError as error:
         why = error.strerror or error
         raise FaceError(f"{path}: it cannot be written ({why}); free some space or set JAXFACE_HOME.") from None
 
 
-def _read(path: str | os.PathLike, *, kind: str) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+def _read(path: str | os.PathLike, *, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:  # np.load may leave its own file open
         facts = _parse_facts(path, stored)
         if facts["kind"] != kind:
@@ -184,7 +184,7 @@ def _read(path: str | os.PathLike, *, kind: str) -> tuple[dict[str, object], dic
         return facts, {key: stored[key] for key in stored.files if key != _FACTS}
 
 
-def _parse_facts(path: str | os.PathLike, stored: np.lib.npyio.NpzFile) -> dict[str, object]:
+def _parse_facts(path: str | os.PathLike, stored: np.lib.npyio.NpzFile) -> dict[str, Any]:
     facts = json.loads(str(stored[_FACTS]))
     if facts["format"] != FORMAT:
         raise FaceError(f"{path} was written by another version of jaxface: {_install_again(path)}.")

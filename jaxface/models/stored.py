@@ -1,5 +1,7 @@
 """Whether arrays and facts from a file make a face model: sizes that agree, finite numbers, indices in range."""
 
+from typing import Any
+
 import numpy as np
 
 from jaxface.types import NUM_LANDMARKS, Region
@@ -29,7 +31,7 @@ JOINT_SHAPES = {
 MODEL_FACTS = ("name", "licence", "expression_names", "expression_bounds")
 JOINT_FACTS = ("corrected", "parents", "names", "free", "spread")
 # What whole numbers point to: the least value, and the dimension or number that they stay below.
-_POINTERS = {
+_POINTERS: dict[str, tuple[int, int | str]] = {
     "triangles": (0, "vertices"),
     "uv_triangles": (0, "uv_vertices"),
     "landmark_triangles": (0, "faces"),
@@ -39,7 +41,7 @@ _POINTERS = {
 }
 
 
-def check_model(arrays: dict[str, np.ndarray], facts: dict[str, object]) -> None:
+def check_model(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """Raises ValueError, which says what is wrong, unless `MorphableModel` can be made of these.
 
     Articulation's arrays have their names after "articulation.", its facts are a dictionary of their own.
@@ -51,8 +53,8 @@ def check_model(arrays: dict[str, np.ndarray], facts: dict[str, object]) -> None
     sizes = {"landmarks": NUM_LANDMARKS}
     for key, shape in shapes.items():
         _check_array(key, arrays[key], shape, sizes)
-    for key, (least, limit) in _POINTERS.items():
-        limit = sizes[limit] if isinstance(limit, str) else limit
+    for key, (least, end) in _POINTERS.items():
+        limit = sizes[end] if isinstance(end, str) else end
         if arrays[key].size and not (least <= arrays[key].min() and arrays[key].max() < limit):
             raise ValueError(f"{key} leaves the range from {least} to {limit - 1}")
     _check_facts(facts, sizes)
@@ -73,7 +75,7 @@ def _check_array(key: str, array: np.ndarray, shape: str, sizes: dict[str, int])
         raise ValueError(f"{key} holds numbers that are not finite")
 
 
-def _check_facts(facts: dict[str, object], sizes: dict[str, int]) -> None:
+def _check_facts(facts: dict[str, Any], sizes: dict[str, int]) -> None:
     if not _is_list(facts["expression_names"], str, sizes["expression"]):
         raise ValueError(f"expression_names must be {sizes['expression']} texts")
     low, high = facts["expression_bounds"]
@@ -81,7 +83,7 @@ def _check_facts(facts: dict[str, object], sizes: dict[str, int]) -> None:
         raise ValueError("name, licence or expression_bounds are not what they should be")
 
 
-def _check_joints(joints: dict[str, object], sizes: dict[str, int]) -> None:
+def _check_joints(joints: dict[str, Any], sizes: dict[str, int]) -> None:
     count = sizes["joints"]
     if not (_is_list(joints["names"], str, count) and _is_list(joints["parents"], int, count)):
         raise ValueError(f"names and parents must be those of {count} joints")

@@ -33,6 +33,13 @@ class Call:
         self.function, self.arguments = function, arguments
 
 
+class Built:
+    """Pickles as something that is given a state."""
+
+    def __init__(self, item, state):
+        self.item, self.state = item, state
+
+
 class Storage:
     def __init__(self, key, numbers, *, kind=None, announced=None):
         self.key, self.numbers, self.kind = key, numbers, kind or KINDS[numbers.dtype.str[1:]]
@@ -59,6 +66,10 @@ class Writer(pickle._Pickler):
             self.save(obj.function)
             self.save(obj.arguments)
             self.write(b"R")
+        elif isinstance(obj, Built):
+            self.save(obj.item)
+            self.save(obj.state)
+            self.write(b"b")
         else:
             super().save(obj, save_persistent_id)
 
@@ -201,6 +212,7 @@ def test_missing_storages_are_refused(tmp_path, layout):
         ({"net": Call(Global("face.models", "MobileNet"), 1)}, "face.models.MobileNet"),
         ({"net": Call(Global("os", "system"), "touch executed")}, "os.system"),
         ({"net": Call(Global("torch.hub", "load"), "a/b")}, "torch.hub.load"),
+        ({"net": Built(Storage("0", FLOATS), {"numbers": 1})}, "attributes of a _Storage"),
     ],
 )
 def test_other_contents_are_named(tmp_path, monkeypatch, layout, content, message):
