@@ -16,6 +16,7 @@ from jaxface.io.images import read_image
 from jaxface.io.video import open_clip, read_frames
 from jaxface.morphable.default import load_default
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
+from jaxface.tracking import first_pass
 from jaxface.tracking.outputs import FILES, arkit_names
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import WORK, track
