@@ -148,7 +148,7 @@ def detection_rows(photo: str) -> list[dict]:
         return [dict(stage="detection", note="not run: MediaPipe is not installed")]
     image = as_rgb(read_image(photo))
     seconds, _ = median_seconds(
-        lambda: sources.find_landmarks(image, source=None, face=None, landmarker_task=None),
+        lambda: sources.find_landmarks(image),
     )
     return [dict(stage="detection", batch=1, seconds=seconds, frame_seconds=seconds)]
 

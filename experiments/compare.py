@@ -28,7 +28,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from jaxface.detection.mediapipe_mesh import detector_when_asked
+from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.evaluation.evaluate import Evaluation, evaluate
 from jaxface.evaluation.protocols import PROTOCOLS, Protocol
 from jaxface.export.error_map import COLOUR_MAP, LIMIT_MM
@@ -53,19 +53,19 @@ def rows_of_files(
 ) -> tuple[dict[str, lineup.Row], dict[str, str]]:
     """A row for each face; and why meshes are missing. Raises FaceError where nothing can be shown."""
     rows, missing, patterns = {}, {}, methods | ({_SCAN: scan} if scan else {})
-    with detector_when_asked() as detect:
-        for name in list(photos) or mesh_files.faces_of(list(methods.values())):
-            surfaces, stand, photo = {}, lineup.frontal_stand(size=size), photos.get(name)
-            for method, pattern in patterns.items():
-                try:
-                    surfaces[method] = mesh_files.read_face(pattern.replace(mesh_files.HOLE, name), detect=detect)
-                except FaceError as error:
-                    missing[f"{name}, {method}"] = str(error)
+    detect = MediaPipeDetector()
+    for name in list(photos) or mesh_files.faces_of(list(methods.values())):
+        surfaces, stand, photo = {}, lineup.frontal_stand(size=size), photos.get(name)
+        for method, pattern in patterns.items():
             try:
-                stand = stand if photo is None else lineup.photo_stand(photo, model, size=size)
+                surfaces[method] = mesh_files.read_face(pattern.replace(mesh_files.HOLE, name), detect=detect)
             except FaceError as error:
-                photo, missing[f"{name}, photo"] = None, str(error)
-            rows[name] = lineup.Row(stand, photo, surfaces, surfaces.pop(_SCAN, None))
+                missing[f"{name}, {method}"] = str(error)
+        try:
+            stand = stand if photo is None else lineup.photo_stand(photo, model, size=size)
+        except FaceError as error:
+            photo, missing[f"{name}, photo"] = None, str(error)
+        rows[name] = lineup.Row(stand, photo, surfaces, surfaces.pop(_SCAN, None))
     if not any(row.surfaces for row in rows.values()):
         raise FaceError(f"No mesh can be shown: {next(iter(missing.values()))}")
     return rows, missing

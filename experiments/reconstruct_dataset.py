@@ -71,13 +71,13 @@ def main(_) -> int:
 def read_settings() -> dict:
     """The tracker's settings, JSON-able. Raises UsageError."""
     chosen = {name: flag.value for name, flag in SETTINGS.items()}
-    task = chosen["landmarker_task"]
+    task = chosen.pop("landmarker_task")
     if task is not None:
         if not pathlib.Path(task).is_file():
             raise commands.UsageError(f"--landmarker_task: there is no file {task}.")
-        chosen["landmarker_task"] = str(pathlib.Path(task).resolve())  # workers have another working directory
+        task = str(pathlib.Path(task).resolve())  # workers have another working directory
     try:
-        return json.loads(json.dumps(dataclasses.asdict(TrackSettings(**chosen))))
+        return json.loads(json.dumps(dataclasses.asdict(TrackSettings(**chosen)) | {"landmarker_task": task}))
     except FaceError as error:
         raise commands.UsageError(str(error)) from None
 

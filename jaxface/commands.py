@@ -66,12 +66,13 @@ def reconstruct(arguments: list[str], values: flags.FlagValues) -> int:
     photos, num_bad = _gather(arguments)
     if values.landmarks and len(photos) > 1:
         raise UsageError("--landmarks describes one photo; name one photo only.")
+    landmarks = values.landmarks or make_detector(values)
     if not values.quiet:
         print(chosen)
     plan = zip(photos, result_folders([photo.stem for photo in photos], output_dir), strict=True)
     quiet = values.quiet or not sys.stderr.isatty()
     with tqdm(plan, total=len(photos), disable=quiet, unit="photo", dynamic_ncols=True) as bar:
-        num_failed = attempt_all(bar, lambda photo, folder: _reconstruct_one(photo, folder, values, bar))
+        num_failed = attempt_all(bar, lambda photo, folder: _reconstruct_one(photo, folder, landmarks, values, bar))
     return 1 if num_bad + num_failed else 0
 
 
@@ -90,6 +91,13 @@ def check_flags(values: flags.FlagValues, *, files: tuple[str, ...]) -> None:
             raise UsageError(f"--{flag}: there is no file {path}.")
     if values.focal_px is not None and not values.focal_px > 0.0:
         raise UsageError("--focal_px must be positive.")
+
+
+def make_detector(values: flags.FlagValues) -> Callable:
+    """The detector of landmarks that the flags ask for; its networks load with the first image."""
+    from jaxface.detection.mediapipe_mesh import MediaPipeDetector
+
+    return MediaPipeDetector(task_file=values.landmarker_task)
 
 
 def choose_tools(*, model: str | None, coarse: str = "landmarks", parsing: str = "landmarks") -> str:
@@ -180,7 +188,7 @@ def _attempt(source: str | os.PathLike, folder: pathlib.Path, work: Callable[...
     return False
 
 
-def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.FlagValues, bar: tqdm) -> None:
+def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, landmarks, values: flags.FlagValues, bar: tqdm) -> None:
     from jaxface import pipeline
     from jaxface.export.result_folder import write_all
     from jaxface.io.images import read_image
@@ -191,13 +199,12 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, values: flags.Fl
         model=values.model,
         coarse=values.coarse,
         parsing=values.parsing,
-        landmarks=values.landmarks,
+        landmarks=landmarks,
         face=values.face,
         preset=values.preset,
         size=values.size,
         seed=values.seed,
         focal_px=values.focal_px,
-        landmarker_task=values.landmarker_task,
         progress=lambda stage: bar.set_postfix_str(f"{photo.name}: {stage}"),
     )
     write_all(folder, rec, renders=pipeline.render_shapes(rec))

@@ -84,13 +84,11 @@ def _protocol(values: flags.FlagValues):
 
 
 def _evaluate_one(prediction: str, scan: str, folder: pathlib.Path, protocol, values: flags.FlagValues) -> None:
-    from jaxface.detection.mediapipe_mesh import detector_when_asked
     from jaxface.evaluation.evaluate import evaluate
 
-    with detector_when_asked(landmarker_task=values.landmarker_task) as detect:
-        faces = {
-            role: _read_face(path, role, values, detect) for role, path in (("prediction", prediction), ("scan", scan))
-        }
+    detect = commands.make_detector(values)
+    paths = {"prediction": prediction, "scan": scan}
+    faces = {role: _read_face(path, role, values, detect) for role, path in paths.items()}
     _check_unit(faces["scan"])
     found = evaluate(faces["prediction"].surface, faces["scan"].surface, protocol=protocol)
     _write_error_map(folder, found, faces)

@@ -43,13 +43,12 @@ def reconstruct(
     model: str | MorphableModel | None = None,
     coarse: str = "landmarks",
     parsing: str = "landmarks",
-    landmarks: Landmarks | str | None = None,
+    landmarks: sources.Source = None,
     face: int | None = None,
     preset: str = "default",
     size: int = 512,
     seed: int = 0,
     focal_px: float | None = None,
-    landmarker_task: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Reconstruction:
     """Reconstructs the face in one photo (height, width[, channels]; uint8, uint16, or floats in [0, 1]).
@@ -60,13 +59,13 @@ def reconstruct(
         its numbers are the coarse face; in any other its pose starts the fit to the landmarks.
       parsing: what tells skin, brows and lips: "landmarks" (the fitted mesh), or "bisenet" for that network, which
         sees hair, glasses and hats too.
-      landmarks: detected points, a file of them (`.npy`, `.pts`, `.json`), or None to run MediaPipe.
+      landmarks: detected points, a file of them (`.npy`, `.pts`, `.json`), a detector (a function of the image, see
+        `types.Detector`), or None to run MediaPipe.
       face: which face, 0 being the largest; None takes the largest.
       preset: "default" or "paper", see `presets`.
       size: side of the square crop that is refined, in pixels.
       seed: recorded with the settings; no stage draws random numbers.
       focal_px: focal length in pixels for a perspective camera; None means scaled orthographic.
-      landmarker_task: path of `face_landmarker.task`, needed by MediaPipe from 0.10.30 on.
       progress: called with the name of each stage as it begins.
 
     Raises:
@@ -78,13 +77,14 @@ def reconstruct(
         raise FaceError(f"The crop's size must lie between 64 and 4096 pixels, not {size}.")
     chosen = PRESETS[preset](size=size)
     settings = dict(preset=preset, size=size, seed=seed, focal_px=focal_px, face=face, coarse=coarse, parsing=parsing)
+    settings |= {"landmarks": sources.name_of(landmarks)}
     used = tools.choose(model=model, coarse=coarse, parsing=parsing)
     log, image = StageLog(progress), as_rgb(image)
     height, width = image.shape[:2]
 
     log.begin("landmarks")
     start = time.perf_counter()
-    points, figures = sources.find_landmarks(image, source=landmarks, face=face, landmarker_task=landmarker_task)
+    points, figures = sources.find_landmarks(image, source=landmarks, face=face)
     log.end("landmarks", (figures, ""), seconds=time.perf_counter() - start)
 
     log.begin("templates")

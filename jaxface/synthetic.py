@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxface.geometry.normals import depth_normals, vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
-from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.numerics import matmul, normalise
 from jaxface.rendering.camera import orthographic, project
@@ -271,7 +271,7 @@ def _behind(key, projected, albedo, mask, *, size):
 def _landmarks(vertices, pose, raster, model):
     # Subdivision keeps the old vertices first, so that the model's own embedding applies.
     points = project(landmark_positions(vertices, model=model), pose, camera=orthographic())
-    present = jnp.sum(model.landmark_barycentrics, axis=1) > 0.0
+    present = has_landmark(model)
     seen = visibility(points, raster, tolerance_px=2.0)
     return Landmarks(points[:, :2], points[:, 2], jnp.where(present, seen, 0.0))
 

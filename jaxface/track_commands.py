@@ -11,10 +11,7 @@ from tqdm import tqdm
 from jaxface import commands
 from jaxface.commands import UsageError
 
-_SETTINGS = (
-    "model", "preset", "size", "fuse", "smooth", "start", "stop", "stride", "max_frames", "chunk", "focal_px",
-    "landmarker_task",
-)  # fmt: skip
+_SETTINGS = ("model", "preset", "size", "fuse", "smooth", "start", "stop", "stride", "max_frames", "chunk", "focal_px")
 
 
 def define_track_flags(values: flags.FlagValues) -> None:
@@ -102,7 +99,8 @@ def _track_one(clip: str, folder: pathlib.Path, settings, values: flags.FlagValu
 
     start = time.perf_counter()
     bar.set_description_str(folder.name)
-    found = track(clip, folder, settings=settings, overwrite=values.overwrite, progress=_Progress(bar, folder.name))
+    detector, progress = commands.make_detector(values), _Progress(bar, folder.name)
+    found = track(clip, folder, settings=settings, landmarks=detector, overwrite=values.overwrite, progress=progress)
     if values.quiet:
         return
     for note in found.notes:

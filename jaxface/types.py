@@ -10,11 +10,12 @@ Colours are RGB in [0, 1]. Angles are radians.
 
 import dataclasses
 import enum
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 NUM_LANDMARKS = 478  # MediaPipe face mesh: 468 surface points, then 2 x 5 iris points.
 
@@ -81,6 +82,15 @@ class Landmarks(NamedTuple):
     points_px: Float[Array, "landmarks 2"]
     height_px: Float[Array, "landmarks"]
     confidence: Float[Array, "landmarks"]
+
+
+class Detector(Protocol):
+    """Finds all faces in an RGB image, largest first; any function of this kind will do. `name`, without it the
+    function's own, tells it from others in settings and manifests."""
+
+    name: str
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Sequence[Landmarks]: ...
 
 
 @jax.tree_util.register_dataclass

@@ -29,6 +29,7 @@ class FakePipeline:
 
     def reconstruct(self, image, **settings):
         settings.pop("progress")("fine")
+        settings["landmarks"] = getattr(settings["landmarks"], "name", settings["landmarks"])
         self.calls.append(settings | {"width": image.shape[1]})
         if image.shape[1] in self.errors:
             raise self.errors[image.shape[1]]
@@ -73,12 +74,10 @@ def test_two_photos_and_a_folder(pipeline, tmp_path, capsys):
 
 def test_flags_reach_the_pipeline_wherever_they_stand(pipeline, tmp_path):
     (tmp_path / "points.npy").touch()
-    (tmp_path / "net.task").touch()
     tiny_networks.install_3ddfa()
     store.save_model(tiny_model.make_model(name="flame"), tiny_networks.path("flame"))
     given = (
-        "--model=flame --coarse=3ddfa "
-        "--preset=paper --size=256 --face=1 --landmarks=points.npy --landmarker_task=net.task --focal_px=900 --seed=7"
+        "--model=flame --coarse=3ddfa --preset=paper --size=256 --face=1 --landmarks=points.npy --focal_px=900 --seed=7"
     )
     assert cli.main(["reconstruct", *given.split(), photo(tmp_path / "a.png"), "--quiet"]) == 0
     expected = {
@@ -89,17 +88,27 @@ def test_flags_reach_the_pipeline_wherever_they_stand(pipeline, tmp_path):
         "size": 256,
         "face": 1,
         "landmarks": "points.npy",
-        "landmarker_task": "net.task",
     }
     assert pipeline.calls == [expected | {"focal_px": 900.0, "seed": 7, "width": 20}]
 
 
 def test_defaults_are_the_documented_ones(pipeline, tmp_path):
     assert cli.main(["reconstruct", photo(tmp_path / "a.png")]) == 0
-    nothing = dict.fromkeys(("model", "face", "landmarks", "landmarker_task", "focal_px"))
-    nothing |= dict.fromkeys(("coarse", "parsing"), "landmarks")
+    nothing = dict.fromkeys(("model", "face", "focal_px"))
+    nothing |= dict.fromkeys(("coarse", "parsing"), "landmarks") | {"landmarks": "mediapipe"}
     assert pipeline.calls == [nothing | {"preset": "default", "size": 512, "seed": 0, "width": 20}]
     assert results(tmp_path / "out") == ["a"]
+
+
+def test_one_detector_made_of_its_flag_sees_all_photos(pipeline, tmp_path, monkeypatch):
+    (tmp_path / "net.task").touch()
+    given = []
+    monkeypatch.setattr(
+        jaxface.pipeline, "reconstruct", lambda image, *, landmarks, **settings: given.append(landmarks)
+    )
+    photos = [photo(tmp_path / name) for name in ("a.png", "b.png")]
+    cli.main(["reconstruct", *photos, "--landmarker_task=net.task"])
+    assert given[0] is given[1] and given[0].name == "mediapipe (net.task)"
 
 
 def test_bad_photos_do_not_stop_the_rest(pipeline, tmp_path, capsys):
@@ -276,7 +285,6 @@ def test_the_real_pipeline_takes_what_the_command_gives():
         "size",
         "seed",
         "focal_px",
-        "landmarker_task",
         "progress",
     }
     assert given <= accepted.keys() and "rec" in inspect.signature(real.render_shapes).parameters

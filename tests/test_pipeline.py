@@ -101,7 +101,14 @@ def test_the_record_is_full_and_finite(rec):
     assert all(np.isfinite(leaf).all() for leaf in arrays(rec) if leaf.dtype.kind == "f")
     assert rec.crop_image.shape == rec.relit.shape == (SIZE, SIZE, 3)
     assert rec.settings == dict(
-        preset="default", size=SIZE, seed=0, focal_px=None, face=None, coarse="landmarks", parsing="landmarks"
+        preset="default",
+        size=SIZE,
+        seed=0,
+        focal_px=None,
+        face=None,
+        coarse="landmarks",
+        parsing="landmarks",
+        landmarks="given",
     )
     assert rec.model_name and rec.model_licence and len(rec.expression_names) == rec.coarse_fit.expression.shape[0]
     for mesh in (rec.neutral, rec.coarse, rec.medium, rec.phase1, rec.fine):
@@ -125,6 +132,33 @@ def test_fine_meshes_have_detail_and_no_flipped_triangle(rec):
     assert np.abs(rec.fine.vertices_mm - rec.phase1.vertices_mm).max() > 1e-2
     turned = np.sum(rec.fine_normals * rec.base_normals, axis=1)
     assert turned.min() > 0.0 and np.mean(turned < 0.999) > 0.1
+
+
+def test_a_function_of_the_image_finds_the_landmarks(rec):
+    image, landmarks, _ = photograph()
+
+    def look(pixels):
+        assert pixels.dtype == np.uint8 and np.abs(pixels / 255.0 - image).max() < 0.01
+        return [landmarks, landmarks._replace(points_px=landmarks.points_px + 1e4)]
+
+    found = reconstruct(image, look)
+    assert found.settings == rec.settings | {"landmarks": "look"} and status(found, "landmarks").figures["faces"] == 2.0
+    np.testing.assert_array_equal(found.fine.vertices_mm, rec.fine.vertices_mm)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (lambda image: None, "The detector <lambda> must return a list with the Landmarks of each face"),
+        (lambda image: photograph()[1], "must return a list"),
+        (lambda image: [photograph()[1]._replace(confidence=np.zeros(478))], "some must be"),
+        (lambda image: [], "No face was found"),
+        (photograph()[1].points_px, "by a function of an image, not by ArrayImpl"),
+    ],
+)
+def test_what_finds_no_landmarks_says_so(source, words):
+    with pytest.raises(FaceError, match=words):
+        reconstruct(photograph()[0], source)
 
 
 def test_the_face_is_found_where_it_is(rec):

@@ -165,15 +165,17 @@ def test_unexpected_errors_are_tried_again_and_faces_are_not(home):
 def test_the_tracker_gets_settings_and_its_states_are_counted(monkeypatch):
     from dataset import work
 
-    def track(source, folder, *, settings, overwrite, progress):
+    def track(source, folder, *, settings, landmarks, overwrite, progress):
         assert (source, folder, settings, overwrite) == ("a.mp4", "out/a", TrackSettings(size=256), True)
+        assert landmarks.name == "mediapipe (net.task)"
         progress("look", 1, None)
         return types.SimpleNamespace(status=("ok", "bridged", "ok"), notes=("Cut short.", "Odd."))
 
     steps = []
     monkeypatch.setitem(sys.modules, "jaxface.tracking.track", types.SimpleNamespace(track=track))
     monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
-    answer = work.track_clip("a.mp4", "out/a", lambda *step: steps.append(step), settings={"size": 256}, overwrite=True)
+    settings = {"size": 256, "landmarker_task": "nets/net.task"}
+    answer = work.track_clip("a.mp4", "out/a", lambda *step: steps.append(step), settings=settings, overwrite=True)
     assert answer == ({"ok": 2, "bridged": 1, "lost": 0}, "Cut short. Odd.") and steps == [("look", 1, None)]
 
 

@@ -218,10 +218,10 @@ def test_statistical_expressions_are_drawn_on_both_sides_of_zero():
 @pytest.mark.parametrize("yaw", [-0.5, 0.0, 0.5])
 def test_mediapipe_finds_the_rendered_faces(light, yaw):
     pytest.importorskip("mediapipe")
-    from jaxface.detection.mediapipe_mesh import detect_faces
+    from jaxface.detection.sources import as_detector, find_faces
 
     face = synthetic_face(jax.random.key(7), model=load_default(), yaw=yaw, light=preset_light(light))
-    found = detect_faces(np.array(face.image))
+    found = find_faces(np.array(face.image), detector=as_detector(None))
     assert len(found) == 1
     sure = np.array(face.landmarks.confidence) > 0.9
     error = np.linalg.norm(np.array(found[0].points_px - face.landmarks.points_px), axis=1)[sure]

@@ -33,11 +33,12 @@ class FakeTracker:
     def __init__(self):
         self.calls, self.errors, self.changes = [], {}, {}
 
-    def track(self, source, folder, *, settings, overwrite, progress):
+    def track(self, source, folder, *, settings, landmarks, overwrite, progress):
         progress("look", 1, None)
         progress("look", 8, 10)
         progress("face", 10, 10)
-        self.calls.append({"source": source, "folder": folder, "settings": settings, "overwrite": overwrite})
+        call = {"source": source, "folder": folder, "settings": settings, "overwrite": overwrite}
+        self.calls.append(call | {"landmarks": landmarks.name})
         if source in self.errors:
             raise self.errors[source]
         found = fake_track.make_track(settings=settings, **self.changes)
@@ -96,10 +97,11 @@ def test_flags_reach_the_tracker_wherever_they_stand(tracker, tmp_path):
     assert cli.main(["track", *given.split(), "a.mp4", "--quiet"]) == 0
     settings = TrackSettings(
         model="flame", preset="paper", size=256, fuse="mean", smooth=0.5, start=3, stop=90, stride=2, max_frames=20,
-        chunk=4, meshes="obj", focal_px=900.0, landmarker_task="net.task",
+        chunk=4, meshes="obj", focal_px=900.0,
     )  # fmt: skip
     folder = pathlib.Path("out/a")
-    assert tracker.calls == [{"source": "a.mp4", "folder": folder, "settings": settings, "overwrite": True}]
+    expected = {"source": "a.mp4", "folder": folder, "settings": settings, "overwrite": True}
+    assert tracker.calls == [expected | {"landmarks": "mediapipe (net.task)"}]
 
 
 def test_defaults_are_those_of_the_records(tracker):
@@ -286,4 +288,7 @@ def test_the_result_is_as_the_settings_were(tracker, tmp_path):
 def test_the_real_tracker_takes_what_the_command_gives():
     real = pytest.importorskip("jaxface.tracking.track")
     accepted = inspect.signature(real.track).parameters
-    assert list(accepted)[:2] == ["source", "folder"] and {"settings", "overwrite", "progress"} <= accepted.keys()
+    assert (
+        list(accepted)[:2] == ["source", "folder"]
+        and {"settings", "landmarks", "overwrite", "progress"} <= accepted.keys()
+    )

@@ -15,13 +15,18 @@ Job = Callable[[str, str, Progress | None], tuple[dict[str, int], str]]
 def track_clip(
     source: str, folder: str, progress: Progress | None, *, settings: dict, overwrite: bool
 ) -> tuple[dict[str, int], str]:
-    """Tracks the face in one clip; `settings` are those of TrackSettings. Raises FaceError."""
+    """Tracks the face in one clip; `settings` are those of TrackSettings and the landmarker_task. Raises FaceError."""
     from jaxface import commands
+    from jaxface.detection.mediapipe_mesh import MediaPipeDetector
     from jaxface.tracking.records import FRAME_STATES, TrackSettings
     from jaxface.tracking.track import track
 
     commands._keep_compiled_code()
-    tracked = track(source, folder, settings=TrackSettings(**settings), overwrite=overwrite, progress=progress)
+    chosen = dict(settings)
+    detector = MediaPipeDetector(task_file=chosen.pop("landmarker_task", None))
+    tracked = track(
+        source, folder, settings=TrackSettings(**chosen), landmarks=detector, overwrite=overwrite, progress=progress
+    )
     return {state: tracked.status.count(state) for state in FRAME_STATES}, " ".join(tracked.notes)
 
 

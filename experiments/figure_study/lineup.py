@@ -18,7 +18,7 @@ from jaxface.export.error_map import error_colours
 from jaxface.io.arrays import crop_window
 from jaxface.models.scan_landmarks import padded
 from jaxface.morphable.default import load_default
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.rendering.camera import crop_camera, crop_pose, orthographic, project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import IBUG_68, FaceError, Landmarks, MorphableModel, Pose
@@ -68,7 +68,7 @@ def model_landmarks(vertices_mm: np.ndarray, model: MorphableModel) -> np.ndarra
     """iBUG's points on a shape of the model, or on one subdivided from it; NaN where the model has none."""
     control_mm = jnp.asarray(vertices_mm[: len(model.mean_mm)], jnp.float32)  # subdivision keeps them first
     points_mm = np.array(landmark_positions(control_mm, model=model), np.float64)
-    points_mm[np.asarray(model.landmark_barycentrics).sum(axis=1) <= 0.0] = np.nan
+    points_mm[~np.asarray(has_landmark(model))] = np.nan
     return points_mm[list(IBUG_68)]
 
 

@@ -12,7 +12,7 @@ from figure_study import closeups
 from jaxface import checks, frame
 from jaxface.execution import run_timed
 from jaxface.io.arrays import crop_window
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.presets import PRESETS
 from jaxface.rendering.camera import crop_points, project
 from jaxface.types import Camera, CoarseFit, Crop, FaceError, Landmarks, MorphableModel, Region
@@ -96,7 +96,7 @@ class Points(NamedTuple):
 
 def points(shapes: Shapes, landmarks: Landmarks, model: MorphableModel) -> Points:
     """Where the landmarks are, and where they should be."""
-    known = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0
+    known = np.asarray(has_landmark(model))
     indices = np.flatnonzero(known & (np.asarray(landmarks.confidence) > _SEEN))
     meshes = {}
     for stage, vertices_mm in shapes.vertices_mm.items():

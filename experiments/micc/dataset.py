@@ -18,7 +18,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from jaxface.detection.mediapipe_mesh import open_detector
+from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.evaluation.surfaces import FaceSurface
 from jaxface.io.surfaces import read_points, read_surface, to_ibug
 from jaxface.models.scan_landmarks import find_landmarks
@@ -64,8 +64,7 @@ def read_scan(path: pathlib.Path, *, name: str, landmarks_dir: pathlib.Path | No
     file = landmark_file(landmarks_dir, name)
     if file is not None:
         return FaceSurface(vertices_mm, triangles, to_ibug(read_points(file)))
-    with open_detector() as detect:
-        return FaceSurface(vertices_mm, triangles, find_landmarks(vertices_mm, triangles, detect=detect))
+    return FaceSurface(vertices_mm, triangles, find_landmarks(vertices_mm, triangles, detect=MediaPipeDetector()))
 
 
 def landmark_file(landmarks_dir: pathlib.Path | None, name: str) -> pathlib.Path | None:

@@ -12,7 +12,7 @@ from accuracy_study import compare, faces
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation import motion
 from jaxface.evaluation.alignment import procrustes, transform
-from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.rendering.camera import orthographic, project
 from jaxface.tracking.records import Track
@@ -193,7 +193,7 @@ def _yaws(poses: Pose) -> np.ndarray:
 
 def _common_rows(film: Film, model: MorphableModel) -> np.ndarray:
     """Landmarks that both know, without the outline, whose points slide."""
-    theirs = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.5
+    theirs = np.asarray(has_landmark(model))
     inner = np.asarray(model.landmark_regions) != Region.BORDER
     return np.intersect1d(film.actor.head.landmarks.rows, np.flatnonzero(theirs & inner))
 

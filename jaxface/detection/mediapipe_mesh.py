@@ -5,7 +5,9 @@ import importlib
 import importlib.util
 import os
 import pathlib
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
@@ -19,8 +21,6 @@ from jaxface.types import NUM_LANDMARKS, FaceError, Landmarks
 
 # A network sees square uint8 RGB pixels and returns (x, y, height) of every face in these pixels.
 Network = Callable[[np.ndarray], list[np.ndarray]]
-# What `open_detector` gives: all faces in an RGB image, largest first.
-Detector = Callable[[np.ndarray], list[Landmarks]]
 
 _MAX_FACES = 8
 _LOOK_SIZES = (0.85, 0.92, 1.0, 1.08, 1.15)
@@ -30,54 +30,34 @@ _LARGEST_SPREAD = 0.03
 _SAME_FACE = 0.5  # distance of two middles, in face sizes
 
 
-def detect_faces(
-    image: Float[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width 3"],
-    *,
-    landmarker_task: str | os.PathLike | None = None,
-) -> list[Landmarks]:
-    """All faces that MediaPipe finds in an RGB image (0-255 or 0-1), largest first.
+class MediaPipeDetector:
+    """MediaPipe's face mesh as a `Detector`; `task_file` is a `face_landmarker.task`, which 0.10.30 and later need.
 
-    `landmarker_task` is the path of a `face_landmarker.task` file: only MediaPipe 0.10.30 and later need it.
-    MediaPipe gives no confidence: it is 1 inside the image and 0.1 beyond its border, where points are guesses.
+    Its networks load with the first image and are kept as long as the object, or until `close`; no image changes what
+    is found in the next. Any thread may call it; others wait meanwhile. MediaPipe gives no confidence: it is 1 inside
+    the image and 0.1 beyond its border, where points are guesses.
     """
-    with open_detector(landmarker_task=landmarker_task) as detect:
-        return detect(image)
 
+    def __init__(self, *, task_file: str | os.PathLike | None = None):
+        self.name = "mediapipe" if task_file is None else f"mediapipe ({pathlib.Path(task_file).name})"
+        self._task_file, self._network = task_file, None
+        self._lock, self._opened = threading.Lock(), contextlib.ExitStack()
+        weakref.finalize(self, self._opened.close)
 
-@contextlib.contextmanager
-def open_detector(*, landmarker_task: str | os.PathLike | None = None) -> Iterator[Detector]:
-    """`detect_faces` for many images, its networks loaded once; no image changes what is found in the next."""
-    with contextlib.ExitStack() as stack, contextlib.ExitStack() as silence:
-        silence.enter_context(_quiet())  # until the first image is done: the networks' threads chatter as they begin
-        network = stack.enter_context(_open_network(landmarker_task))
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Landmarks]:
+        picture = Image.fromarray(image)
+        # Quiet until the first image is done: the networks' threads chatter as they begin.
+        with self._lock, _quiet() if self._network is None else _no_warnings():
+            if self._network is None:
+                self._network = self._opened.enter_context(_open_network(self._task_file))
+            faces = _search(self._network, picture)
+        return [_landmarks(face, height=picture.height, width=picture.width) for face in faces]
 
-        def detect(image):
-            with _no_warnings():
-                faces = _detect(network, image)
-            silence.close()
-            return faces
-
-        yield detect
-
-
-@contextlib.contextmanager
-def detector_when_asked(*, landmarker_task: str | os.PathLike | None = None) -> Iterator[Detector]:
-    """`open_detector` that loads its networks with the first image, if ever."""
-    with contextlib.ExitStack() as stack:
-        opened = []
-
-        def detect(image):
-            if not opened:
-                opened.append(stack.enter_context(open_detector(landmarker_task=landmarker_task)))
-            return opened[0](image)
-
-        yield detect
-
-
-def _detect(network: Network, image: np.ndarray) -> list[Landmarks]:
-    pixels = image if image.dtype == np.uint8 else np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-    picture = Image.fromarray(pixels)
-    return [_landmarks(face, height=picture.height, width=picture.width) for face in _search(network, picture)]
+    def close(self) -> None:
+        """Lets go of the networks; another image loads them anew."""
+        with self._lock:
+            self._network = None
+            self._opened.close()
 
 
 def _search(network: Network, picture: Image.Image) -> list[np.ndarray]:
@@ -164,15 +144,15 @@ def _landmarks(face: np.ndarray, *, height: int, width: int) -> Landmarks:
 
 
 @contextlib.contextmanager
-def _open_network(landmarker_task: str | os.PathLike | None) -> Iterator[Network]:
+def _open_network(task_file: str | os.PathLike | None) -> Iterator[Network]:
     if importlib.util.find_spec("mediapipe") is None:
         raise FaceError('MediaPipe is not installed: run `pip install "jaxface[landmarks]"` or give --landmarks.')
     mediapipe = importlib.import_module("mediapipe")
-    if landmarker_task is None and hasattr(mediapipe, "solutions"):
+    if task_file is None and hasattr(mediapipe, "solutions"):
         with _open_face_mesh(mediapipe) as network:
             yield network
     else:
-        with _open_landmarker(mediapipe, landmarker_task) as network:
+        with _open_landmarker(mediapipe, task_file) as network:
             yield network
 
 
@@ -189,11 +169,11 @@ def _open_face_mesh(mediapipe) -> Iterator[Network]:
 
 
 @contextlib.contextmanager
-def _open_landmarker(mediapipe, landmarker_task: str | os.PathLike | None) -> Iterator[Network]:
+def _open_landmarker(mediapipe, task_file: str | os.PathLike | None) -> Iterator[Network]:
     """MediaPipe from 0.10.30 on: the networks come from a file."""
-    path = pathlib.Path(landmarker_task or "")
-    if landmarker_task is None or not path.is_file():
-        where = "is not given" if landmarker_task is None else f"{path} is not a file"
+    path = pathlib.Path(task_file or "")
+    if task_file is None or not path.is_file():
+        where = "is not given" if task_file is None else f"{path} is not a file"
         raise FaceError(
             f"This MediaPipe needs face_landmarker.task, which {where}: download it from Google's MediaPipe model"
             " page and name it with --landmarker_task."
@@ -207,16 +187,16 @@ def _open_landmarker(mediapipe, landmarker_task: str | os.PathLike | None) -> It
         landmarker = vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError, OSError) as error:
         raise unusable from error
-    try:
-        with landmarker:
-            yield lambda pixels: [
-                _to_pixels(face, pixels)
-                for face in landmarker.detect(
-                    mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
-                ).face_landmarks
-            ]
-    except RuntimeError as error:  # Networks of the wrong kind fail only when a face is seen.
-        raise unusable from error
+
+    def look(pixels):
+        try:
+            found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+        except RuntimeError as error:  # Networks of the wrong kind fail only when a face is seen.
+            raise unusable from error
+        return [_to_pixels(face, pixels) for face in found.face_landmarks]
+
+    with contextlib.suppress(RuntimeError), landmarker:  # Closing repeats what has failed before.
+        yield look
 
 
 def _to_pixels(face, pixels: np.ndarray) -> Float[np.ndarray, "478 3"]:

@@ -1,8 +1,14 @@
 """Which of the faces found is meant (host side)."""
 
 import numpy as np
+from jaxtyping import Bool
 
 from jaxface.types import FaceError, Landmarks
+
+
+def is_present(landmarks: Landmarks) -> Bool[np.ndarray, "landmarks"]:
+    """Which points there are at all."""
+    return np.asarray(landmarks.confidence) > 0.0
 
 
 def select_face(
@@ -18,7 +24,7 @@ def select_face(
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise FaceError(f"There is no face {index}: {count} found, so --face must be from 0 to {len(faces) - 1}.")
     face = faces[index or 0]
-    points_px = np.asarray(face.points_px)[np.asarray(face.confidence) > 0.0]
+    points_px = np.asarray(face.points_px)[is_present(face)]
     size_px = float(np.ptp(points_px, axis=0).max())
     if size_px < minimum_px:
         raise FaceError(

@@ -5,24 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from jaxface.detection.mediapipe_mesh import detect_faces
 from jaxface.geometry.topology import components
 from jaxface.models import transfer
-from jaxface.models.embedding import Detector, Embedding, anchors, embed_landmarks
+from jaxface.models.embedding import Embedding, anchors, embed_landmarks
 from jaxface.models.openings import close_openings
 from jaxface.models.source import SourceModel
 from jaxface.models.unwrap import cylindrical_uvs
 from jaxface.morphable.default import load_default
-from jaxface.types import IBUG_68, MorphableModel, Region
+from jaxface.types import IBUG_68, Detector, MorphableModel, Region
 
 _EYEBALL_MM = 35.0  # a piece that stays within this of an eye's middle is an eyeball
 
 
-def convert(source: SourceModel, *, name: str, licence: str, detect: Detector = detect_faces) -> MorphableModel:
+def convert(source: SourceModel, *, name: str, licence: str, detect: Detector) -> MorphableModel:
     """The model ready for every stage (host, some ten seconds: keep the result).
 
-    Raises FaceError if `detect`, MediaPipe unless told otherwise, finds no face on the mean shape, or one that most
-    landmarks have no place on.
+    Raises FaceError if `detect` finds no face on the mean shape, or one that most landmarks have no place on.
     """
     source, is_membrane = close_openings(source)
     embedding = embed_landmarks(source, detect=detect, name=name)

@@ -5,7 +5,6 @@ several views, made symmetric, is put back onto the surface.
 """
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,16 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxface.detection.sources import find_faces
 from jaxface.geometry.nearest import closest, make_search
 from jaxface.geometry.topology import components
 from jaxface.models import portrait, transfer
 from jaxface.models.source import SourceModel
 from jaxface.morphable.default import load_default
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.rendering import index_map
-from jaxface.types import IBUG_68, NUM_LANDMARKS, FaceError, Landmarks, MorphableModel, Region
-
-Detector = Callable[[np.ndarray], list[Landmarks]]
+from jaxface.types import IBUG_68, NUM_LANDMARKS, Detector, FaceError, MorphableModel, Region
 
 _FIRST_LOOKS = [portrait.View(0.0, 0.0, light) for light in ("soft", "top", "side")]
 _VIEWS = [
@@ -87,11 +85,11 @@ def reprojection_errors(model: MorphableModel, *, detect: Detector) -> Float[np.
     FaceError if no face is found.
     """
     mean_mm, triangles = np.asarray(model.mean_mm), np.asarray(model.triangles)
-    exists = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.0
+    exists = np.asarray(has_landmark(model))
     points_mm = np.asarray(landmark_positions(model.mean_mm, model=model))
     sitter = portrait.Sitter(triangles, points_mm[exists].mean(axis=0))
     image = portrait.take(mean_mm, np.asarray(model.albedo), portrait.FRONTAL, sitter=sitter).image
-    plain, mirrored = detect(image), detect(np.ascontiguousarray(image[:, ::-1]))
+    plain, mirrored = (find_faces(seen, detector=detect) for seen in (image, np.ascontiguousarray(image[:, ::-1])))
     if not plain or not mirrored:
         raise FaceError(f"No face was found on the mean shape of {model.name}: is it a face?")
     unmirrored_px = [[portrait.SIZE - 1.0, 0.0]] + np.asarray(mirrored[0].points_px)[_partners()] * [[-1.0, 1.0]]
@@ -145,7 +143,7 @@ def _look(
 ) -> Float[np.ndarray, "landmarks 3"] | None:
     """Where one picture of a shape shows the landmarks, as points of the mean face (mm); NaN beside the mesh."""
     taken = portrait.take(vertices_mm, colours, view, sitter=sitter)
-    faces = detect(taken.image)
+    faces = find_faces(taken.image, detector=detect)
     if not faces:
         return None
     triangles = jnp.asarray(source.triangles)

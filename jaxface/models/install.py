@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxface.models import catalogue, store
 from jaxface.models.download import fetch
-from jaxface.types import NUM_LANDMARKS, FaceError, MorphableModel
+from jaxface.morphable.linear import has_landmark
+from jaxface.types import NUM_LANDMARKS, Detector, FaceError, MorphableModel
 
 NEAR_PX = 2.0
 _STATISTICS = "param_mean_std_62d_120x120.pkl"
@@ -25,12 +26,18 @@ class InstallReport(NamedTuple):
 
 
 def install(
-    name: str, *, source: str | os.PathLike | None = None, part: str | None = None, progress: bool = False
+    name: str,
+    *,
+    source: str | os.PathLike | None = None,
+    part: str | None = None,
+    detect: Detector | None = None,
+    progress: bool = False,
 ) -> InstallReport:
     """Reads, converts and keeps the model or network of that name; what was installed before stays until it is done.
 
     `source` is what the user has (`jaxface models info NAME` says what is taken); None downloads it where its licence
-    lets us. `part` chooses among the entry's parts; None is the reader's own choice. Raises FaceError.
+    lets us. `part` chooses among the entry's parts; None is the reader's own choice. `detect` finds a model's landmarks
+    on its mean face; None is MediaPipe. Raises FaceError.
     """
     start = time.perf_counter()
     entry = _checked_entry(name, part)
@@ -40,7 +47,7 @@ def install(
     if entry.kind == "network":
         sentences = _install_network(entry, given, path, origin=origin)
     else:
-        sentences = _install_model(entry, given, path, origin=origin, part=part)
+        sentences = _install_model(entry, given, path, origin=origin, part=part, detect=detect)
     if source is None:
         given.unlink(missing_ok=True)
     seconds = time.perf_counter() - start
@@ -52,7 +59,7 @@ def install(
 
 def describe_model(model: MorphableModel) -> str:
     """One sentence with the model's sizes."""
-    num_landmarks = int(np.any(np.asarray(model.landmark_barycentrics) != 0.0, axis=1).sum())
+    num_landmarks = int(has_landmark(model).sum())
     joints = f", {len(model.articulation.names)} joints" if model.articulation else ""
     return (
         f"{len(model.mean_mm)} vertices, {len(model.triangles)} triangles, "
@@ -96,17 +103,23 @@ def _downloaded(entry: catalogue.Entry, *, progress: bool) -> pathlib.Path:
 
 
 def _install_model(
-    entry: catalogue.Entry, given: pathlib.Path, path: pathlib.Path, *, origin: str, part: str | None
+    entry: catalogue.Entry,
+    given: pathlib.Path,
+    path: pathlib.Path,
+    *,
+    origin: str,
+    part: str | None,
+    detect: Detector | None,
 ) -> tuple[str, ...]:
     # What converts brings the detector along, which a listing does not need.
-    from jaxface.detection.mediapipe_mesh import detect_faces
+    from jaxface.detection.sources import as_detector
     from jaxface.models.convert import convert
     from jaxface.models.embedding import reprojection_errors
 
-    read = importlib.import_module(entry.reader).read
+    read, detect = importlib.import_module(entry.reader).read, as_detector(detect)
     source = read(given) if part is None else read(given, part=part)
-    model = convert(source, name=entry.name, licence=entry.licence, detect=detect_faces)
-    errors_px = reprojection_errors(model, detect=detect_faces)
+    model = convert(source, name=entry.name, licence=entry.licence, detect=detect)
+    errors_px = reprojection_errors(model, detect=detect)
     near = f"{np.mean(errors_px[np.isfinite(errors_px)] < NEAR_PX):.0%} of these landmarks lie within {NEAR_PX:g} px of"
     near += " where the detector finds them on the mean face (512 px)."
     store.save_model(model, path, note=source.note, source=origin)

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,7 +9,7 @@ from jaxtyping import Float, Int
 from jaxface.io.surfaces import LANDMARK_SUFFIXES, read_points, to_ibug, unit_mm
 from jaxface.models.result_landmarks import result_landmarks
 from jaxface.models.scan_landmarks import find_landmarks
-from jaxface.types import FaceError
+from jaxface.types import Detector, FaceError
 
 DETECTED = "MediaPipe on pictures of the mesh"
 
@@ -22,7 +21,7 @@ def mesh_landmarks(
     *,
     given: str | os.PathLike | None = None,
     unit: str | None = None,
-    detect: Callable,
+    detect: Detector,
 ) -> tuple[Float[np.ndarray, "68 3"], str]:
     """iBUG's points (mm, NaN where unknown) of the mesh read from `path`, and in words where they are from.
 

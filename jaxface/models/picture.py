@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from jaxface.models import portrait
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.types import FaceError, MorphableModel, Region
 
 PALETTE = {
@@ -42,7 +42,7 @@ def plot_embedding(model: MorphableModel, path: str | os.PathLike) -> None:
 
 def compose(model: MorphableModel) -> Image.Image:
     """The picture that `plot_embedding` writes, RGB."""
-    exists = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.0
+    exists = np.asarray(has_landmark(model))
     points_mm = np.asarray(landmark_positions(model.mean_mm, model=model))[exists]
     mean_mm, triangles = np.asarray(model.mean_mm), np.asarray(model.triangles)
     centre_mm = points_mm.mean(axis=0) if exists.any() else mean_mm.mean(axis=0)

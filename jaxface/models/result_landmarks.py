@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxface.models import store
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.types import IBUG_68, FaceError, MorphableModel
 
 _RESULT, _LARGEST_BYTES = "result.json", 2**24
@@ -35,7 +35,7 @@ def result_landmarks(
         return None
     control_mm = jnp.asarray(vertices_mm[: len(model.mean_mm)], jnp.float32)  # subdivision keeps them first
     points_mm = np.array(landmark_positions(control_mm, model=model), np.float64)
-    points_mm[np.asarray(model.landmark_barycentrics).sum(axis=1) <= 0.0] = np.nan
+    points_mm[~np.asarray(has_landmark(model))] = np.nan
     return points_mm[list(IBUG_68)], model.name
 
 

@@ -5,7 +5,6 @@ sighting is taken. A detector trained on photos misses the places on bare clay b
 alignment, or to crop, by.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,11 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
+from jaxface.detection.sources import find_faces
 from jaxface.models import portrait, transfer
 from jaxface.rendering import index_map
-from jaxface.types import IBUG_68, FaceError, Landmarks
-
-Detector = Callable[[np.ndarray], list[Landmarks]]
+from jaxface.types import IBUG_68, Detector, FaceError
 
 # Nod and turn (radians) of the first looks: faces that look up or down, away, or along another axis than +z.
 _FIRST = [(0.0, 0.0), (-0.35, 0.0), (0.35, 0.0), (-0.7, 0.0), (0.7, 0.0), (0.0, 0.6), (0.0, -0.6)]
@@ -100,7 +98,7 @@ def _look(clay: _Clay, placed: _Similarity, view: portrait.View, detect: Detecto
     colours = np.tile(np.array(_SKIN, np.float32), (len(moved_mm), 1))
     sitter = portrait.Sitter(clay.triangles, np.zeros(3, np.float32))
     taken = portrait.take(moved_mm.astype(np.float32), colours, view, sitter=sitter)
-    faces = detect(taken.image)
+    faces = find_faces(taken.image, detector=detect)
     if not faces:
         return None
     places = _look_up(

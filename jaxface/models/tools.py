@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from jaxface.detection.face_regressor import TddfaWeights, regress_face
 from jaxface.detection.parsing import parse_face
+from jaxface.detection.select import is_present
 from jaxface.io.arrays import crop_window
 from jaxface.models import catalogue, store
 from jaxface.models.readers import tddfa
@@ -68,7 +69,7 @@ def regress(
     Raises FaceError where it sees no face.
     """
     ibug = np.array(IBUG_68)
-    points_px = np.asarray(landmarks.points_px)[ibug][np.asarray(landmarks.confidence)[ibug] > 0.0]
+    points_px = np.asarray(landmarks.points_px)[ibug][is_present(landmarks)[ibug]]
     face = regress_face(image, points_px, weights, apply=lambda *arrays: run(mobilenet.regress, *arrays))
     parameters = np.concatenate([np.zeros(tddfa.IDENTITY.start), face.shape, face.expression])
     vector = Rotation.from_matrix(face.rotation).as_rotvec()

@@ -8,7 +8,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from jaxface.morphable.default import load_default
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import has_landmark, landmark_positions
 from jaxface.types import Region
 
 _SMOOTHING = 0.5  # of the spline, against jitter of the landmarks
@@ -27,7 +27,7 @@ def default_landmarks() -> Float[np.ndarray, "landmarks 3"]:
     """The embedded mean face's landmarks, mm; the irises, which it lacks, are NaN."""
     model = load_default()
     points = np.array(landmark_positions(model.mean_mm, model=model), np.float64)
-    points[np.asarray(model.landmark_barycentrics).sum(axis=1) <= 0.0] = np.nan
+    points[~np.asarray(has_landmark(model))] = np.nan
     return points
 
 

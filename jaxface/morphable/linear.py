@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxface.morphable.skinning import combine, joint_rotations, posed_shape, rest_shape, skin
 from jaxface.types import MorphableModel
@@ -53,6 +53,11 @@ def landmark_positions(
     """Landmarks on a shape of this model; one that the model lacks (weights all zero) falls on the origin."""
     corners = vertices_mm[model.triangles[model.landmark_triangles]]
     return jnp.sum(model.landmark_barycentrics[..., None] * corners, axis=1)
+
+
+def has_landmark(model: MorphableModel) -> Bool[Array, "landmarks"]:
+    """Which landmarks have a place on the model."""
+    return jnp.sum(model.landmark_barycentrics, axis=1) > 0.0
 
 
 def _restrict(model, vertices):

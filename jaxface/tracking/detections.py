@@ -1,16 +1,15 @@
 """Frames of a clip with the landmarks of the one person in it (host side)."""
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxface.detection.mediapipe_mesh import Detector, open_detector
-from jaxface.detection.select import select_face
+from jaxface.detection.select import is_present, select_face
+from jaxface.detection.sources import find_faces
 from jaxface.io.video import Clip, read_frames
 from jaxface.tracking.threads import Timeline
-from jaxface.types import FaceError, Landmarks
+from jaxface.types import Detector, FaceError, Landmarks
 
 NO_LANDMARKS = "no face was found"
 
@@ -38,30 +37,29 @@ class ClipDetections:
         first: int,
         before_px: np.ndarray | None,
         ordered: bool,
-        landmarker_task: str | os.PathLike | None,
+        detector: Detector,
         timeline: Timeline,
     ):
         self.complaint = ""
-        self._clip, self._first, self._timeline, self._task = clip, first, timeline, landmarker_task
+        self._clip, self._first, self._timeline, self._detector = clip, first, timeline, detector
         self._ordered, self._before_px = ordered, before_px
 
     def __iter__(self) -> Iterator[Detection]:
         reader = read_frames(self._clip, first=self._first)
-        with open_detector(landmarker_task=self._task) as detect:
-            frames = iter(reader)
-            while True:
-                with self._timeline.lane("decode"):
-                    frame = next(frames, None)
-                if frame is None:
-                    break
-                yield self._sight(frame, detect)
+        frames = iter(reader)
+        while True:
+            with self._timeline.lane("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                break
+            yield self._sight(frame)
         self.complaint = reader.complaint
 
-    def _sight(self, frame, detect: Detector) -> Detection:
+    def _sight(self, frame) -> Detection:
         if frame.image is None:
             return Detection(frame.name, frame.time_s, None, None, frame.reason)
         with self._timeline.lane("detect"):
-            faces = detect(frame.image)
+            faces = find_faces(frame.image, detector=self._detector)
         try:
             landmarks = select_face(self._by_nearness(faces), image_shape=frame.image.shape)
         except FaceError as error:
@@ -78,4 +76,4 @@ class ClipDetections:
 
 def middle_px(landmarks: Landmarks) -> np.ndarray:
     """The middle of the points present."""
-    return np.asarray(landmarks.points_px)[np.asarray(landmarks.confidence) > 0.0].mean(axis=0)
+    return np.asarray(landmarks.points_px)[is_present(landmarks)].mean(axis=0)

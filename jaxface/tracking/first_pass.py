@@ -55,7 +55,7 @@ def _look_on(run: Run, shared: Shared, done: int) -> None:
     first, good = sum(len(each["reason"]) for each in earlier), sum(int(each["num_good"]) for each in earlier)
     detections = ClipDetections(
         run.clip, first=first, before_px=_last_middle(earlier), ordered=run.settings.ordered,
-        landmarker_task=run.settings.landmarker_task, timeline=run.timeline,
+        detector=run.detector, timeline=run.timeline,
     )  # fmt: skip
     index = done
     if first == done * run.chunk and first < run.clip.num_frames:  # a shorter chunk is the last one

@@ -32,7 +32,6 @@ class TrackSettings:
     chunk: int | None = None
     meshes: str = ""
     focal_px: float | None = None
-    landmarker_task: str | None = None
 
     def __post_init__(self):
         if self.fuse not in ("bundle", "mean"):

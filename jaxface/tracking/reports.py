@@ -8,7 +8,6 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 import textwrap
 import warnings
 
@@ -73,9 +72,6 @@ def write_track_result(path: str | os.PathLike, track: Track) -> None:
 def track_json(track: Track) -> dict:
     """The clip as plain JSON values: frames counted by status, jitter, the person's identity, the model and its
     licence, settings, notes, versions; what is not finite is null."""
-    settings = dataclasses.asdict(track.settings)
-    if settings["landmarker_task"] is not None:
-        settings["landmarker_task"] = pathlib.Path(settings["landmarker_task"]).name
     counts = count_states(track)
     found = versions()
     return plain(
@@ -87,7 +83,7 @@ def track_json(track: Track) -> dict:
             "jitter": track.jitter,
             "identity": np.asarray(track.identity),
             "model": {"name": track.model_name, "licence": track.model_licence},
-            "settings": settings,
+            "settings": dataclasses.asdict(track.settings),
             "notes": track.notes,
             "versions": {name: found[name] for name in ("jaxface", "jax")},
         }

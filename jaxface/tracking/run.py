@@ -16,6 +16,7 @@ from jaxface.tracking.frame_steps import Shared
 from jaxface.tracking.journal import Journal
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.threads import Timeline, Writer
+from jaxface.types import Detector
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -26,6 +27,7 @@ class Run(NamedTuple):
     clip: Clip
     settings: TrackSettings
     templates: Templates
+    detector: Detector
     folder: pathlib.Path
     journal: Journal
     writer: Writer

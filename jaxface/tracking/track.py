@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface import frame
+from jaxface.detection import sources
 from jaxface.export.report import versions
 from jaxface.io.video import fingerprint, open_clip
 from jaxface.models import store
@@ -30,7 +31,7 @@ from jaxface.tracking.run import Progress, Run, map_steps
 from jaxface.tracking.second_pass import load_light, load_notes, refine
 from jaxface.tracking.smoothing import jitter_figures, smooth
 from jaxface.tracking.threads import Timeline, Writer
-from jaxface.types import FaceError, Mesh
+from jaxface.types import Detector, FaceError, Mesh
 
 WORK = ".work"  # the journal, inside the result folder
 _BEHIND = 4  # writes that may wait
@@ -41,15 +42,16 @@ def track(
     folder: str | os.PathLike,
     *,
     settings: TrackSettings = TrackSettings(),
+    landmarks: Detector | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     timeline: Timeline | None = None,
 ) -> Track:
     """Tracks the person in a video, a folder of pictures or a glob, and leaves everything in `folder`.
 
-    Run again after an interruption, it goes on where it was; other settings or another input in the same folder raise
-    FaceError unless `overwrite` is set. `progress` is called with a step's name, what is done and, if known, of how
-    much. `timeline` collects who was busy when.
+    Run again after an interruption, it goes on where it was; other settings, another detector or another input in the
+    same folder raise FaceError unless `overwrite` is set. `landmarks` is the detector; None is MediaPipe. `progress` is
+    called with a step's name, what is done and, if known, of how much. `timeline` collects who was busy when.
 
     Raises:
       FaceError: if the input cannot be used or no frame shows a face; the message says what to do.
@@ -62,10 +64,11 @@ def track(
     model = store.resolve(settings.model)
     wanted = settings.chunk or (None if overwrite else _begun_with(folder))
     chunk = devices.chunk_length(size=settings.size, num_frames=clip.num_frames, override=wanted)
-    task = settings.landmarker_task and os.path.basename(settings.landmarker_task)
+    detector = sources.as_detector(landmarks)
+    own = {"model": model.name, "chunk": chunk, "landmarks": sources.name_of(detector)}
     identity = {
         "input": fingerprint(clip),
-        "settings": dataclasses.asdict(settings) | {"model": model.name, "chunk": chunk, "landmarker_task": task},
+        "settings": dataclasses.asdict(settings) | own,
         "versions": versions(),
     }
     _check_folder(folder)
@@ -78,7 +81,7 @@ def track(
         templates = frame.prepare(model)
         progress, timeline = progress or (lambda *_: None), timeline or Timeline()
         mapped = map_steps(settings)
-        run = Run(clip, settings, templates, folder, journal, writer, timeline, progress, chunk, mapped)
+        run = Run(clip, settings, templates, detector, folder, journal, writer, timeline, progress, chunk, mapped)
         return _track(run)
 
 

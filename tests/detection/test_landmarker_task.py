@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from jaxface.detection import mediapipe_mesh
+from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.types import NUM_LANDMARKS, FaceError
 
 NUM_SURFACE, IRIS = 468, 5
@@ -121,8 +122,8 @@ def test_a_task_file_gives_the_same_points_as_the_networks_in_the_wheel(portrait
     mediapipe = pytest.importorskip("mediapipe")
     if not hasattr(mediapipe, "solutions"):
         pytest.skip("this MediaPipe has the newer API only")
-    (older,) = mediapipe_mesh.detect_faces(portrait)
-    (newer,) = mediapipe_mesh.detect_faces(portrait, landmarker_task=task)
+    (older,) = MediaPipeDetector()(portrait)
+    (newer,) = MediaPipeDetector(task_file=task)(portrait)
     misses = np.linalg.norm(np.asarray(older.points_px) - np.asarray(newer.points_px), axis=1)
     assert misses.mean() < 2.0 and misses.max() < 6.0  # of a face 200 pixels high
     assert misses[NUM_SURFACE:].max() < 1.5  # refined in both
@@ -131,14 +132,14 @@ def test_a_task_file_gives_the_same_points_as_the_networks_in_the_wheel(portrait
 
 
 def test_no_face_in_the_picture_is_an_empty_list(task):
-    assert mediapipe_mesh.detect_faces(np.full((301, 300, 3), 90, np.uint8), landmarker_task=task) == []
+    assert MediaPipeDetector(task_file=task)(np.full((301, 300, 3), 90, np.uint8)) == []
 
 
 def test_networks_with_other_outputs_say_so(portrait, networks, tmp_path):
     """They load, and fail where the first face is seen."""
     wrong = write_task(tmp_path / "wrong.task", networks[0], with_metadata(networks[2], mean=0.0, deviation=255.0))
     with pytest.raises(FaceError, match="not a usable face_landmarker.task"):
-        mediapipe_mesh.detect_faces(portrait, landmarker_task=wrong)
+        MediaPipeDetector(task_file=wrong)(portrait)
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "junk", "empty"])
@@ -152,7 +153,7 @@ def test_damaged_bundles_say_so(portrait, networks, tmp_path, damage):
     elif damage == "empty":
         path.write_bytes(b"")
     with pytest.raises(FaceError, match="not a usable face_landmarker.task"):
-        mediapipe_mesh.detect_faces(portrait, landmarker_task=path)
+        MediaPipeDetector(task_file=path)(portrait)
 
 
 def stand_in(detect):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from models import known_face, tiny_bfm
 
-from jaxface.detection import mediapipe_mesh
+from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.models import install, store
 from jaxface.models.convert import convert
 from jaxface.models.embedding import reprojection_errors
@@ -82,11 +82,10 @@ def test_eyeballs_and_the_inside_are_told_apart(witness):
     assert np.mean(labels[:-8] == np.asarray(model.vertex_regions)) > 0.95
 
 
-def test_a_bfm_file_is_installed_and_fits(witness, monkeypatch, home, tmp_path):
+def test_a_bfm_file_is_installed_and_fits(witness, home, tmp_path):
     """HDF5 in the layout of 2017, through the door that users take, to the coarse stage."""
-    monkeypatch.setattr(mediapipe_mesh, "detect_faces", witness)
     path = tiny_bfm.write_bfm2017(tmp_path / "model2017-1_bfm_nomouth.h5", known_face.as_bfm())
-    report = install.install("bfm2017", source=path)
+    report = install.install("bfm2017", source=path, detect=witness)
     model = store.resolve("bfm2017")
     assert report.path.is_file() and "of these landmarks lie within 2 px" in " ".join(report.sentences)
     assert int((np.asarray(model.landmark_barycentrics).sum(axis=1) > 0).sum()) == 468
@@ -127,15 +126,13 @@ def test_a_flame_file_is_converted_and_its_jaw_turns(witness, tmp_path):
     assert float(fit.expression[-3]) > 0.7
 
 
-def test_nothing_is_installed_where_no_face_is_found(witness, monkeypatch, home, tmp_path):
+def test_nothing_is_installed_where_no_face_is_found(witness, home, tmp_path):
     path = tiny_bfm.write_bfm2017(tmp_path / "a.h5", known_face.as_bfm())
-    monkeypatch.setattr(mediapipe_mesh, "detect_faces", lambda image: [])
     with pytest.raises(FaceError, match="No face was found on the mean shape of bfm2017"):
-        install.install("bfm2017", source=path)
+        install.install("bfm2017", source=path, detect=lambda image: [])
     witness.moved_px[250:, 0] = 4000.0
-    monkeypatch.setattr(mediapipe_mesh, "detect_faces", witness)
     with pytest.raises(FaceError, match="bfm2017"):
-        install.install("bfm2017", source=path)
+        install.install("bfm2017", source=path, detect=witness)
     assert not list(home.rglob("*.npz"))
 
 
@@ -144,7 +141,7 @@ def found():
     """The embedded model without its eyes, mouth and colours, as MediaPipe sees it."""
     pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
     source = known_face.cut_open(known_face.make_source(colours=None, uvs=None, uv_triangles=None))
-    return convert(source, name="blind", licence="none")
+    return convert(source, name="blind", licence="none", detect=MediaPipeDetector())
 
 
 def test_mediapipe_finds_the_landmarks_of_a_bare_face(found):
@@ -170,5 +167,5 @@ def test_its_regions_agree_mostly(found):
 
 
 def test_its_landmarks_reproject(found):
-    errors_px = reprojection_errors(found, detect=mediapipe_mesh.detect_faces)
+    errors_px = reprojection_errors(found, detect=MediaPipeDetector())
     assert np.mean(errors_px[np.isfinite(errors_px)] < 2.0) >= 0.9

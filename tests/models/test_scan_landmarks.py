@@ -95,11 +95,10 @@ def test_padding_adds_nothing_that_is_drawn():
 
 def test_mediapipe_finds_a_face_in_clay():
     pytest.importorskip("mediapipe")
-    from jaxface.detection.mediapipe_mesh import open_detector
+    from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 
     vertices_mm, triangles = default_face()
     turn = Rotation.from_euler("x", 0.63).as_matrix()
-    with open_detector() as detect:
-        found = find_landmarks(vertices_mm @ turn.T, triangles, detect=detect) @ turn
+    found = find_landmarks(vertices_mm @ turn.T, triangles, detect=MediaPipeDetector()) @ turn
     misses_mm = np.linalg.norm(found[17:] - vertices_mm[INNER], axis=1)
     assert np.median(misses_mm) < 5.0 and misses_mm[30 - 17] < 4.0

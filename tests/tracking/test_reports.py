@@ -104,13 +104,6 @@ def test_the_result_counts_and_keeps_what_matters(tmp_path):
     assert result(fake_track.make_track(status=("ok",) * 10), tmp_path)["status"] == "ok"
 
 
-def test_the_result_names_no_place_of_this_machine(tmp_path):
-    settings = TrackSettings(landmarker_task=str(tmp_path / "net.task"))
-    found = result(fake_track.make_track(settings=settings), tmp_path)
-    assert found["settings"]["landmarker_task"] == "net.task"
-    assert str(tmp_path) not in (tmp_path / "result.json").read_text()
-
-
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_same_track_gives_the_same_bytes_and_nothing_else(name, tmp_path):
     for folder in ("a", "b"):

@@ -16,6 +16,7 @@ from jaxface.io.images import read_image
 from jaxface.io.video import open_clip, read_frames
 from jaxface.morphable.default import load_default
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
+from jaxface.tracking import first_pass
 from jaxface.tracking.outputs import FILES, arkit_names
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import WORK, track
@@ -28,12 +29,10 @@ SETTINGS = TrackSettings(size=SIZE, chunk=4)
 MODEL = load_default()
 
 
-def _image(t, light):
+def _face(t, light):
     settings = FaceSettings(off_basis_mm=0.3)
     yaw = jnp.float32(0.1 * (t - 2))
-    return synthetic_face(
-        jax.random.key(7), model=MODEL, size=224, yaw=yaw, light=light, levels=1, settings=settings
-    ).image
+    return synthetic_face(jax.random.key(7), model=MODEL, size=224, yaw=yaw, light=light, levels=1, settings=settings)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +41,19 @@ def clip(tmp_path_factory):
     folder, light = tmp_path_factory.mktemp("clip") / "turning", preset_light("soft")
     folder.mkdir()
     for t in range(FRAMES):
-        pixels = np.round(255.0 * np.asarray(_image(t, light))).astype(np.uint8)
+        face = _face(t, light)
+        pixels = np.round(255.0 * np.asarray(face.image)).astype(np.uint8)
+        TRUTH[pixels.tobytes()] = face.landmarks
         Image.fromarray(pixels * (t != GAP)).save(folder / f"frame{t}.png")
     return folder
+
+
+TRUTH = {}
+
+
+def know(image):
+    """A detector that was told."""
+    return [TRUTH[image.tobytes()]] if image.tobytes() in TRUTH else []
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +172,17 @@ def test_other_settings_do_not_mix(result, clip):
     _, folder, _ = result
     with pytest.raises(FaceError, match="size.*--overwrite"):
         track(clip, folder, settings=dataclasses.replace(SETTINGS, size=192))
+
+
+def test_any_function_of_an_image_is_a_detector_but_another_does_not_go_on(result, clip, tmp_path):
+    found = track(clip, tmp_path, settings=SETTINGS, landmarks=know)
+    assert found.status == result[0].status and found.reason[GAP] == "no face was found"
+    assert abs(found.pose.rotation_vector[-1, 1] - found.pose.rotation_vector[0, 1] - 0.5) < 0.06
+    assert track(clip, tmp_path, settings=SETTINGS, landmarks=know).status == found.status
+    with pytest.raises(FaceError, match='landmarks: "know" there, "mediapipe" here.*--overwrite'):
+        track(clip, tmp_path, settings=SETTINGS)
+    with pytest.raises(FaceError, match="by a function of an image, not by str"):
+        track(clip, tmp_path, settings=SETTINGS, landmarks="points.npy")
 
 
 def test_a_folder_of_something_else_is_left_alone(clip, tmp_path):

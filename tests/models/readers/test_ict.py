@@ -8,7 +8,7 @@ import pytest
 from models import tiny_models
 from scipy.spatial import cKDTree
 
-from jaxface.detection.mediapipe_mesh import detect_faces
+from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.models.convert import convert
 from jaxface.models.embedding import reprojection_errors
 from jaxface.models.readers import ict
@@ -291,7 +291,7 @@ def test_the_converted_models_landmarks_are_where_its_authors_have_them(converte
 
 @pytest.mark.slow
 def test_the_converted_models_landmarks_are_where_they_are_detected(converted):
-    errors_px = reprojection_errors(converted, detect=detect_faces)
+    errors_px = reprojection_errors(converted, detect=MediaPipeDetector())
     assert np.mean(errors_px[np.isfinite(errors_px)] < 2.0) >= 0.95
 
 
