@@ -59,9 +59,9 @@ def draw(photos: dict[str, np.ndarray], model: MorphableModel, *, size: int) -> 
             if window is None:  # one for all presets
                 focus = max(apart, key=lambda feature: apart[feature]["coarse"])
                 inside = found.detected_px[two_shapes.features(found, model)[focus]]
-                window = closeups.around(two_shapes.to_crop(inside, shapes.crop), margin=1.2)
+                window = closeups.around(two_shapes.to_crop(inside, shapes.face.crop), margin=1.2)
             row = f"{name}, {preset}"
-            rows[row] = two_shapes.pictures(image, shapes, found, window, model, size=size)
+            rows[row] = two_shapes.pictures(shapes, found, window, model, size=size)
             texts = {f"{stage}, close-up": f"{off_mm:.2f} mm off" for stage, off_mm in apart[focus].items()}
             captions[row] = texts | {"photo": focus}
             distances.append({"photo": name, "preset": preset, "focus": focus, "landmarks_off_mm": apart})

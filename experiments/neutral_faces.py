@@ -15,16 +15,14 @@ import pathlib
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import matplotlib.cbook
 import numpy as np
 from absl import app, flags
+from common import program
 from matplotlib.figure import Figure
 
-from jaxface import frame
 from jaxface.detection.sources import find_landmarks
-from jaxface.execution import run_timed
-from jaxface.io.arrays import as_rgb, crop_window
+from jaxface.io.arrays import as_rgb
 from jaxface.io.images import read_image
 from jaxface.models import store
 from jaxface.types import FaceError, MorphableModel
@@ -66,22 +64,16 @@ def mouth(vertices_mm: jax.Array, *, model: MorphableModel) -> tuple[float, floa
 
 def fit_portrait(image: np.ndarray, model: MorphableModel, *, size: int) -> Faces:
     """The coarse fits and the neutral face, all as the photo's camera sees them. Raises FaceError without a face."""
-    landmarks, _ = find_landmarks(image)
-    templates, camera = frame.prepare(model), frame.make_camera(height=image.shape[0], width=image.shape[1])
-    first, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
-    crop = frame.square_crop(centre, side, size=size)
-    window = crop_window(image, crop, size=size)
-    refined = run_timed(frame.refine_coarse, first, landmarks, jnp.asarray(window), camera, crop, templates).value
-    neutral_mm = run_timed(frame.neutral_shape, refined.identity, model).value
+    face = program.locate(image, find_landmarks(image)[0], model, size=size)
+    first, refined = face.fit, program.shade(face, model).fit
     shown = {
         "landmarks": (first.vertices_mm, first.pose),
         "with shading": (refined.vertices_mm, refined.pose),
-        "neutral": (neutral_mm, refined.pose),
+        "neutral": (program.neutral(refined.identity, model), refined.pose),
     }
-    pictures = {"photo": window}
+    pictures = {"photo": np.asarray(face.window)}
     for title, (vertices_mm, pose) in shown.items():
-        arguments = (vertices_mm, model.triangles, pose, camera, crop)
-        pictures[title] = np.asarray(run_timed(frame.clay_picture, *arguments, size=size).value)
+        pictures[title] = program.clay(vertices_mm, model.triangles, pose, face.camera, face.crop, size=size)
     return Faces(pictures, {title: vertices_mm for title, (vertices_mm, _) in shown.items()})
 
 

@@ -7,15 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import program
 from scipy.ndimage import binary_erosion
 
 from accuracy_study.faces import Truth
 from jaxface.evaluation.alignment import Similarity, align_surface
 from jaxface.evaluation.metrics import high_pass_correlation, normal_error_degrees, rmse
-from jaxface.execution import run_timed
-from jaxface.frame import fit_coarse, prepare
 from jaxface.geometry.normals import vertex_normals
-from jaxface.geometry.subdivision import subdivide
 from jaxface.numerics import normalise
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
@@ -85,10 +83,9 @@ def face_triangles(model: MorphableModel) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def fine_face_triangles(model: MorphableModel) -> np.ndarray:
     """The same of the fine mesh."""
-    subdivision = prepare(model).detail.subdivision
     outside = (model.vertex_regions == Region.OUTSIDE).astype(jnp.float32)
-    share = np.asarray(subdivide(outside[:, None], subdivision=subdivision))[:, 0]
-    triangles = np.asarray(subdivision.triangles)
+    share = np.asarray(program.to_fine(outside[:, None], model))[:, 0]
+    triangles = np.asarray(program.fine_mesh(model).triangles)
     return triangles[~(share > 0.5)[triangles].any(axis=1)]
 
 
@@ -117,7 +114,7 @@ def evaluate(
 
 
 def _shapes(rec: Reconstruction, model: MorphableModel, *, size: int) -> dict[str, Shape]:
-    first = run_timed(fit_coarse, rec.landmarks, rec.camera, prepare(model), None).value[0]
+    first, *_ = program.fit_landmarks(rec.landmarks, rec.camera, model)
     triangles, pose = face_triangles(model), rec.coarse_fit.pose
     meshes = {
         "landmarks": (first.vertices_mm, first.pose, triangles),
@@ -134,7 +131,7 @@ def _shapes(rec: Reconstruction, model: MorphableModel, *, size: int) -> dict[st
 def _relief_metrics(field: Field, fine: Shape, rec: Reconstruction, *, model: MorphableModel) -> dict[str, float]:
     """A relief of zero counts as one that does not correlate."""
     # The medium mesh as subdivided as the fine one: their difference is relief alone.
-    base = subdivide(jnp.asarray(rec.medium.vertices_mm), subdivision=prepare(model).detail.subdivision)
+    base = program.to_fine(rec.medium.vertices_mm, model)
     base_px = draw(_place(base, rec.coarse_fit.pose, rec), fine.triangles, size=len(field.mask)).height_px
     along = field.smooth.normals_image[..., 2]  # turns height into distance along the normal
     relief_px, truth_px = along * (fine.view.height_px - base_px), field.view.height_px

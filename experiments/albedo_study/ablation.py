@@ -4,15 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from accuracy_study import compare, report
+from common import program
 
 from albedo_study import scenes, terms
-from jaxface import frame
 from jaxface.evaluation.metrics import high_pass, high_pass_correlation
 from jaxface.execution import run_timed
 from jaxface.presets import PRESETS
-from jaxface.rendering.camera import crop_camera, crop_pose, project
+from jaxface.rendering.camera import project
 from jaxface.rendering.lighting import shading
-from jaxface.stages import detail
 from jaxface.types import FaceError, FineMaps, MorphableModel
 
 RELIEF_MM = 2.0  # sigma of the high-pass within which relief and texture are told apart
@@ -90,20 +89,14 @@ def _relief(maps: FineMaps, field: compare.Field) -> dict[str, float]:
 
 def _fine_shape(scene: scenes.Scene, maps: FineMaps, model: MorphableModel) -> compare.Shape:
     """The mesh that the maps lead to."""
-    shapes = scene.shapes
-    pose, camera = crop_pose(shapes.fit.pose, shapes.crop), crop_camera(shapes.camera, shapes.crop)
-    maps = jax.tree.map(jnp.asarray, maps)
-    vertices_mm = run_timed(_displace, scene.base_mm, maps, pose, camera, frame.prepare(model)).value
+    vertices_mm = program.displace(scene.shapes.face, scene.base_mm, maps, model)
     triangles = compare.fine_face_triangles(model)
     return compare.draw_shape(_place(vertices_mm, scene), triangles, size=scene.window.shape[0])
 
 
-def _displace(medium_mm, maps, pose, camera, templates):
-    return detail.run(medium_mm, maps, pose, camera, model=templates.model, template=templates.detail).vertices_mm
-
-
 def _place(vertices_mm, scene: scenes.Scene):
-    return project(vertices_mm, scene.shapes.fit.pose, camera=scene.shapes.camera)
+    face = scene.shapes.face
+    return project(vertices_mm, face.fit.pose, camera=face.camera)
 
 
 def summarise(cases: list[dict]) -> list[dict]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from accuracy_study import faces, report
+from common import program
 
 from albedo_study import scenes
 from jaxface.detection.sources import find_landmarks
@@ -46,13 +47,9 @@ def observe_all(
         for name, params in parsers.found.items():
             found[preset, name] = scene.inputs
             if params is not None:
-                parsing = tools.parse(image, scene.shapes.crop, params, size=size, run=_run)
-                found[preset, name] = scenes.with_parsing(scene, parsing, model)
+                parsing = program.parse(scene.shapes.face, image, params)
+                found[preset, name] = program.see(scene.shapes.face, scene.base_mm, model, parsing=parsing)
     return found
-
-
-def _run(function, *arrays, **static):
-    return run_timed(function, *arrays, **static).value
 
 
 def to_labels(inputs: FineInputs) -> dict[str, np.ndarray]:

@@ -3,19 +3,16 @@ medium_vs_coarse.py."""
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from accuracy_study import compare, faces, report
+from common import program
 
 from figure_study import closeups
-from jaxface import checks, frame
-from jaxface.execution import run_timed
-from jaxface.io.arrays import crop_window
 from jaxface.morphable.linear import landmark_positions
 from jaxface.presets import PRESETS
 from jaxface.rendering.camera import crop_points, project
-from jaxface.types import Camera, CoarseFit, Crop, FaceError, Landmarks, MorphableModel, Region
+from jaxface.types import Crop, FaceError, Landmarks, MorphableModel, Region
 
 _FEATURES = {
     "right eye": (-1, (Region.EYE, Region.EYEBROW)),
@@ -30,38 +27,23 @@ _METRICS = {"normal_degrees": "normal error (deg)", "rmse_mm": "RMSE (mm)"}
 
 
 class Shapes(NamedTuple):
-    """What was fitted (vertices in mm, object frame, by stage; `fit` is the coarse stage's), and how it is seen.
+    """The face after the coarse stage, its shapes by stage (vertices in mm, object frame), and whether the pipeline's
+    check would go on with the medium one."""
 
-    `kept` tells whether the pipeline's check would go on with the medium shape.
-    """
-
+    face: program.Face
     vertices_mm: dict[str, np.ndarray]
-    fit: CoarseFit
     kept: bool
-    camera: Camera
-    crop: Crop
 
 
 def fit_shapes(image: np.ndarray, landmarks: Landmarks, model: MorphableModel, *, preset: str, size: int) -> Shapes:
     """Both stages with a preset's settings. Raises FaceError where a fit does not stay finite."""
-    chosen, templates = PRESETS[preset](size=size), frame.prepare(model)
-    camera = frame.make_camera(height=image.shape[0], width=image.shape[1])
-    coarse, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
-    crop = frame.square_crop(centre, side, size=size)
-    window = jnp.asarray(crop_window(image, crop, size=size))
-    if chosen.coarse_shading:
-        coarse = run_timed(frame.refine_coarse, coarse, landmarks, window, camera, crop, templates).value
-    medium = run_timed(frame.deform, coarse, landmarks, camera, templates, chosen.stiffness).value
-    if not (coarse.finite and medium.finite):
+    chosen, face = PRESETS[preset](size=size), program.locate(image, landmarks, model, size=size)
+    face = program.shade(face, model) if chosen.coarse_shading else face
+    medium = program.deform(face, model, stiffness=chosen.stiffness)
+    if not (face.fit.finite and medium.finite):
         raise FaceError(f"The face could not be fitted with the preset {preset}: take a photo with a larger face.")
-    view = frame.View(camera, crop, jnp.array(image.shape[1::-1], jnp.float32), None)
-    pair = ((coarse.vertices_mm, coarse.pose), (medium.vertices_mm, coarse.pose))
-    shapes = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
-    arguments = (window, *shapes, view, templates)
-    residuals = np.asarray(run_timed(frame.shading_residuals, *arguments, schedule=chosen.schedule).value)
-    reason = checks.check_medium(medium, coarse, triangles=np.asarray(model.triangles), residuals=residuals)[1]
-    found = {"coarse": np.asarray(coarse.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
-    return Shapes(found, coarse, not reason, camera, crop)
+    found = {"coarse": np.asarray(face.fit.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
+    return Shapes(face, found, not program.objection(face, medium, model, chosen))
 
 
 def errors(
@@ -71,7 +53,7 @@ def errors(
     size, triangles = truth.image.shape[0], compare.face_triangles(model)
 
     def draw(vertices_mm, each):
-        vertices_px = project(jnp.asarray(vertices_mm), each.fit.pose, camera=each.camera)
+        vertices_px = project(jnp.asarray(vertices_mm), each.face.fit.pose, camera=each.face.camera)
         return compare.draw_shape(vertices_px, triangles, size=size)
 
     shapes = {
@@ -101,7 +83,8 @@ def points(shapes: Shapes, landmarks: Landmarks, model: MorphableModel) -> Point
     meshes = {}
     for stage, vertices_mm in shapes.vertices_mm.items():
         places_mm = landmark_positions(jnp.asarray(vertices_mm), model=model)
-        meshes[stage] = np.asarray(project(places_mm, shapes.fit.pose, camera=shapes.camera))[indices, :2]
+        places_px = project(places_mm, shapes.face.fit.pose, camera=shapes.face.camera)
+        meshes[stage] = np.asarray(places_px)[indices, :2]
     return Points(indices, np.asarray(landmarks.points_px)[indices], meshes)
 
 
@@ -117,7 +100,7 @@ def features(found: Points, model: MorphableModel) -> dict[str, np.ndarray]:
 
 def distances_mm(found: Points, shapes: Shapes, model: MorphableModel) -> dict[str, dict[str, float]]:
     """How far each stage's points are from the detected ones in the image, rms, by feature."""
-    px_per_mm = float(np.exp(shapes.fit.pose.log_scale))
+    px_per_mm = float(np.exp(shapes.face.fit.pose.log_scale))
     apart_mm = {
         stage: np.linalg.norm(points_px - found.detected_px, axis=1) / px_per_mm
         for stage, points_px in found.meshes_px.items()
@@ -134,12 +117,13 @@ def to_crop(points_px: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def pictures(
-    image: np.ndarray, shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
+    shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
 ) -> dict[str, np.ndarray]:
     """One row of the figure: the photo with a box; both shapes, whole and from near with dots: green as detected,
     orange on the mesh."""
-    seen = closeups.Seen(shapes.fit.pose, shapes.camera, shapes.crop)
-    near = seen._replace(crop=closeups.zoom_in(shapes.crop, window, size=size))
+    face = shapes.face
+    seen = closeups.Seen(face.fit.pose, face.camera, face.crop)
+    near = seen._replace(crop=closeups.zoom_in(face.crop, window, size=size))
     whole, close = {}, {}
     for stage, vertices_mm in shapes.vertices_mm.items():
         whole[stage] = closeups.clay(vertices_mm, model.triangles, seen, size=size)
@@ -147,7 +131,7 @@ def pictures(
         layers = {colour: to_crop(points_px, near.crop) for colour, points_px in layers.items()}
         picture = closeups.clay(vertices_mm, model.triangles, near, size=size)
         close[f"{stage}, close-up"] = closeups.dotted(picture, layers)
-    photo = closeups.boxed(crop_window(image, shapes.crop, size=size), window)
+    photo = closeups.boxed(np.asarray(face.window), window)
     return {"photo": photo, "coarse": whole["coarse"], **close, "medium": whole["medium"]}
 
 
