@@ -1,21 +1,17 @@
 """A face before the fine stage, on a photo or on a rendered photograph whose truth is known."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces
-from common import program
+from common import faces, program, truth
 from figure_study import two_shapes
 
 from jaxface.detection.sources import find_landmarks
 from jaxface.execution import run_timed
-from jaxface.geometry.subdivision import loop_subdivision, subdivide
-from jaxface.morphable.default import load_default
 from jaxface.rendering.clay import lambert
-from jaxface.synthetic import FaceSettings, SyntheticFace, preset_light, synthetic_face
+from jaxface.synthetic import SyntheticFace
 from jaxface.types import Crop, FineInputs, Landmarks, MorphableModel, Region
 
 OPENINGS = (Region.EYE_OPENING, Region.MOUTH_OPENING)
@@ -38,25 +34,18 @@ class Scene(NamedTuple):
 
 
 class World(NamedTuple):
-    """A rendered photograph with all that is true of it, and its shape as `compare` takes it."""
+    """A rendered photograph with all that is true of it, and its shape as `truth` takes it."""
 
     face: SyntheticFace
     truth: faces.Truth
     landmarks: Landmarks  # true points with noise: no detector is on trial
 
 
-def photograph(case: faces.Case, *, size: int, seed: int, settings: FaceSettings = FaceSettings()) -> SyntheticFace:
-    """The face of `faces.default_truth`, with the maps it was rendered from; `settings` changes what is on its skin."""
-    light, yaw = preset_light(case.light), float(np.radians(case.yaw))
-    key, model = faces.identity_key(case, seed=seed), load_default()
-    return synthetic_face(key, model=model, size=size, yaw=yaw, light=light, settings=settings, levels=faces.LEVELS)
-
-
 def make_world(case: faces.Case, *, size: int, seed: int) -> World:
     """A case with its truth."""
-    truth = faces.default_truth(case, size=size, seed=seed)
-    landmarks = faces.noisy_landmarks(truth, seed=seed + 1000 * case.identity + abs(case.yaw))
-    return World(photograph(case, size=size, seed=seed), truth, landmarks)
+    face = faces.photograph(case, size=size, seed=seed)
+    true = faces.truth_of(face)
+    return World(face, true, faces.noisy_landmarks(true, seed=seed + 1000 * case.identity + abs(case.yaw)))
 
 
 def fit_scene(
@@ -83,28 +72,19 @@ def shaded(normals_image: np.ndarray, covered: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(covered) > 0.5, np.clip(0.8 * clay, 0.0, 1.0), 1.0)
 
 
-def judge(world: World, scenes: list[Scene]) -> compare.Field:
+def judge(world: World, scenes: list[Scene]) -> truth.Field:
     """Where the true face and all of ours are seen, less openings and rim."""
     covers = [np.asarray(scene.inputs.covered) > 0.5 for scene in scenes]
-    return compare.judge(world.truth, covers, size=world.truth.image.shape[0])
+    return truth.judge(world.truth, covers, size=world.truth.image.shape[0])
 
 
 def true_regions(case: faces.Case, *, size: int, seed: int) -> dict[str, np.ndarray]:
     """Where the rendered photograph truly shows skin, brows and lips, and eyes or an open mouth (bool, by name)."""
-    truth = faces.default_truth(case, size=size, seed=seed)
+    face = faces.default_truth(case, size=size, seed=seed)
     names = {"eyebrow": (Region.EYEBROW,), "mouth": (Region.MOUTH,), "openings": OPENINGS}
     drawn = {
-        name: compare.draw(truth.vertices_px, truth.triangles, _share(of), size=size) for name, of in names.items()
+        name: truth.draw(face.vertices_px, face.triangles, faces.share(of), size=size) for name, of in names.items()
     }
     found = {name: view.covered & (view.values > 0.5) for name, view in drawn.items()}
     skin = drawn["mouth"].covered & ~np.logical_or.reduce(list(found.values()))
     return {"skin": skin, **found}
-
-
-@functools.cache
-def _share(regions: tuple[Region, ...]) -> jax.Array:
-    """Of some labels together, at the fine vertices of the default model."""
-    model = load_default()
-    is_one = np.isin(np.asarray(model.vertex_regions), regions).astype(np.float32)
-    subdivision = loop_subdivision(model.triangles, num_vertices=is_one.size, levels=faces.LEVELS)
-    return subdivide(jnp.asarray(is_one)[:, None], subdivision=subdivision)[:, 0]

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import program
+from common import closeups, program
 
-from figure_study import closeups
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation.alignment import procrustes, transform
 from jaxface.evaluation.evaluate import Evaluation

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces, report
-from common import program
+from common import closeups, faces, program, report, truth
+from common.runner import Setup
 
-from figure_study import closeups
+from jaxface.detection.sources import find_landmarks
 from jaxface.morphable.linear import landmark_positions
 from jaxface.presets import PRESETS
 from jaxface.rendering.camera import crop_points, project
@@ -21,9 +21,6 @@ _FEATURES = {
     "mouth": (0, (Region.MOUTH,)),
 }  # fmt: skip
 _SEEN = 0.05  # confidence from which a landmark counts
-
-
-_METRICS = {"normal_degrees": "normal error (deg)", "rmse_mm": "RMSE (mm)"}
 
 
 class Shapes(NamedTuple):
@@ -46,26 +43,27 @@ def fit_shapes(image: np.ndarray, landmarks: Landmarks, model: MorphableModel, *
     return Shapes(face, found, not program.objection(face, medium, model, chosen))
 
 
-def errors(
-    truth: faces.Truth, fits: dict[tuple[str, str], Shapes], model: MorphableModel
-) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-    """Normal error (degrees) and RMSE (mm) of every fit's stages, all on the same pixels."""
-    size, triangles = truth.image.shape[0], compare.face_triangles(model)
-
-    def draw(vertices_mm, each):
-        vertices_px = project(jnp.asarray(vertices_mm), each.face.fit.pose, camera=each.face.camera)
-        return compare.draw_shape(vertices_px, triangles, size=size)
-
+def measure(case: faces.Case, setup: Setup) -> list[dict]:
+    """A record for each kind of landmarks and preset, all on the same pixels. Raises FaceError without a face."""
+    face, size = faces.default_truth(case, size=setup.size, seed=setup.seed), setup.size
+    kinds = {"true": face.landmarks, "detected": find_landmarks(face.image)[0]}
+    fits = {
+        (kind, preset): fit_shapes(face.image, landmarks, setup.model, preset=preset, size=size)
+        for kind, landmarks in kinds.items()
+        for preset in PRESETS
+    }
+    triangles = truth.face_triangles(setup.model)
     shapes = {
-        name: {stage: draw(vertices_mm, each) for stage, vertices_mm in each.vertices_mm.items()}
+        name: {
+            stage: truth.place(vertices_mm, triangles, each.face.fit.pose, each.face.camera, size=size)
+            for stage, vertices_mm in each.vertices_mm.items()
+        }
         for name, each in fits.items()
     }
-    covers = [shape.view.covered for stages in shapes.values() for shape in stages.values()]
-    field = compare.judge(truth, covers, size=size)
-    return {
-        name: {stage: compare.shape_errors(field, shape) for stage, shape in stages.items()}
-        for name, stages in shapes.items()
-    }
+    return [
+        {"landmarks": kind, "preset": preset} | stages | {"kept": fits[kind, preset].kept}
+        for (kind, preset), stages in truth.errors(face, shapes, size=size).items()
+    ]
 
 
 class Points(NamedTuple):
@@ -116,6 +114,26 @@ def to_crop(points_px: np.ndarray, crop: Crop) -> np.ndarray:
     return np.asarray(crop_points(jnp.asarray(points_px), crop))
 
 
+def draw(image: np.ndarray, setup: Setup) -> tuple[dict, dict, list]:
+    """A row for each preset, about the feature that the coarse shape misses most; how far the landmarks are off. Raises
+    FaceError without a face."""
+    landmarks, model, size = find_landmarks(image)[0], setup.model, setup.size
+    fits = {preset: fit_shapes(image, landmarks, model, preset=preset, size=size) for preset in PRESETS}
+    rows, captions, distances, window = {}, {}, [], None
+    for preset, shapes in fits.items():
+        found = points(shapes, landmarks, model)
+        apart = distances_mm(found, shapes, model)
+        if window is None:  # one for all presets
+            focus = max(apart, key=lambda feature: apart[feature]["coarse"])
+            inside = found.detected_px[features(found, model)[focus]]
+            window = closeups.around(to_crop(inside, shapes.face.crop), margin=1.2)
+        rows[preset] = pictures(shapes, found, window, model, size=size)
+        texts = {f"{stage}, close-up": f"{off_mm:.2f} mm off" for stage, off_mm in apart[focus].items()}
+        captions[preset] = texts | {"photo": focus}
+        distances.append({"preset": preset, "focus": focus, "landmarks_off_mm": apart})
+    return rows, captions, distances
+
+
 def pictures(
     shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
 ) -> dict[str, np.ndarray]:
@@ -138,11 +156,10 @@ def pictures(
 def summarise(records: list[dict]) -> list[dict]:
     """Means for each kind of landmarks and preset, and the share of cases in which medium lies below coarse."""
     rows = []
-    for kind, preset in dict.fromkeys((record["landmarks"], record["preset"]) for record in records):
-        mine = [r for r in records if (r["landmarks"], r["preset"]) == (kind, preset)]
-        row = {"landmarks": kind, "preset": preset, "cases": len(mine)}
+    for row in report.means(records, "landmarks", "preset"):
+        mine = [r for r in records if (r["landmarks"], r["preset"]) == (row["landmarks"], row["preset"])]
         row["kept_share"] = float(np.mean([r["kept"] for r in mine]))
-        for metric in _METRICS:
+        for metric in truth.METRICS:
             coarse, medium = (np.array([r[stage][metric] for r in mine]) for stage in ("coarse", "medium"))
             lower = float(np.mean(medium < coarse))
             row[metric] = {"coarse": float(coarse.mean()), "medium": float(medium.mean()), "lower_share": lower}
@@ -153,13 +170,12 @@ def summarise(records: list[dict]) -> list[dict]:
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
     cells = [["landmarks", "preset", "cases"]]
-    for title in _METRICS.values():
+    for title in truth.METRICS.values():
         cells[0] += [f"{title}, coarse", "medium", "medium lower in"]
     cells[0] += ["kept in"]
     for row in rows:
-        cells.append([row["landmarks"], row["preset"], str(row["cases"])])
-        for metric in _METRICS:
-            found = row[metric]
-            cells[-1] += [f"{found['coarse']:.2f}", f"{found['medium']:.2f}", f"{100 * found['lower_share']:.0f} %"]
-        cells[-1] += [f"{100 * row['kept_share']:.0f} %"]
+        found = [report.cell(row[metric][key], ".2f") for metric in truth.METRICS for key in ("coarse", "medium")]
+        lower = [report.cell(row[metric]["lower_share"], "share") for metric in truth.METRICS]
+        figures = [*found[:2], lower[0], *found[2:], lower[1], report.cell(row["kept_share"], "share")]
+        cells.append([row["landmarks"], row["preset"], str(row["cases"]), *figures])
     return report.format_table(cells)

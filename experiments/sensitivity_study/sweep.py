@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from accuracy_study import compare, faces
-from common import program
+from common import faces, program, truth
 from tqdm import tqdm
 
 from jaxface.detection.sources import find_landmarks
@@ -25,7 +24,7 @@ class Ground(NamedTuple):
     medium_mm: jax.Array
     medium_kept: bool  # else it is the coarse shape
     model: MorphableModel
-    field: compare.Field
+    field: truth.Field
 
 
 class Row(NamedTuple):
@@ -52,9 +51,9 @@ def make_grounds(
     found are left out with a line."""
     grounds = []
     for index, case in enumerate(tqdm(faces.make_cases("default", count=count), desc=f"faces, {preset}, seed {seed}")):
-        truth = faces.default_truth(case, size=size, seed=seed)
+        face = faces.default_truth(case, size=size, seed=seed)
         try:
-            grounds.append(_ground(truth, preset, model, size=size, seed=NOISE_SEED * seed + index, source=landmarks))
+            grounds.append(_ground(face, preset, model, size=size, seed=NOISE_SEED * seed + index, source=landmarks))
         except FaceError as error:
             tqdm.write(f"{case.name} is left out: {error}")
     if not grounds:
@@ -62,11 +61,11 @@ def make_grounds(
     return grounds
 
 
-def _ground(truth: faces.Truth, preset: str, model: MorphableModel, *, size: int, seed: int, source: str) -> Ground:
+def _ground(face: faces.Truth, preset: str, model: MorphableModel, *, size: int, seed: int, source: str) -> Ground:
     detected = source == "detected"
-    points = find_landmarks(truth.image)[0] if detected else faces.noisy_landmarks(truth, seed=seed)
-    rec = reconstruct(truth.image, model=model, landmarks=points, preset=preset, size=size)
-    field = compare.judge(judge.crop_truth(truth, rec.crop), [rec.maps.mask > 0.5], size=size)
+    points = find_landmarks(face.image)[0] if detected else faces.noisy_landmarks(face, seed=seed)
+    rec = reconstruct(face.image, model=model, landmarks=points, preset=preset, size=size)
+    field = truth.judge(judge.crop_truth(face, rec.crop), [rec.maps.mask > 0.5], size=size)
     kept = any(stage.name == "medium" and stage.status == "ok" for stage in rec.stages)
     return Ground(program.of_reconstruction(rec), jnp.asarray(rec.medium.vertices_mm), kept, model, field)
 
@@ -87,7 +86,7 @@ def measure(grounds: list[Ground], preset: str, weight: str, factor: float, *, s
     found = [
         judge.errors(each.field, program.refine(each.face, each.medium_mm, each.model, chosen)) for each in grounds
     ]
-    columns = {metric: [each[metric] for each in found] for metric in judge.METRICS}
+    columns = {metric: [each[metric] for each in found] for metric in truth.METRICS}
     kept = sum(ground.medium_kept for ground in grounds)
     return Row(preset, weight, factor, weights.value(chosen, weight), kept, **columns)
 

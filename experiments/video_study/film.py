@@ -11,7 +11,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import faces, heads, ict
+from common import faces, heads, ict
 from jaxtyping import Array, Float
 from PIL import Image
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces
+from common import faces, truth
 from PIL import Image
 
 from jaxface.detection.sources import find_landmarks
@@ -213,21 +213,18 @@ def _frontal(front_mm: jax.Array, *, size: int) -> Pose:
     return Pose(rotation_vector(jnp.eye(3)), place, jnp.log(jnp.float32(scale)))
 
 
-def _draw(vertices_mm, pose, model, *, size) -> compare.Shape:
-    vertices_px = project(vertices_mm, pose, camera=orthographic())
-    return compare.draw_shape(vertices_px, compare.face_triangles(model), size=size)
+def _draw(vertices_mm, pose, model, *, size) -> truth.Shape:
+    return truth.place(vertices_mm, truth.face_triangles(model), pose, orthographic(), size=size)
 
 
-def _errors(film: Film, smooth, rough, pose: Pose, shapes: dict[str, compare.Shape]) -> dict[str, float]:
+def _errors(film: Film, smooth, rough, pose: Pose, shapes: dict[str, truth.Shape]) -> dict[str, float]:
     """RMSE of each shape, all on the pixels where the truth and all of them are seen."""
     head, size = film.actor.head, film.size
-    place = lambda mm: project(mm, pose, camera=orthographic())  # noqa: E731
+    rough_px, smooth_px = (project(mm, pose, camera=orthographic()) for mm in (rough, smooth))
     nothing = Landmarks(jnp.zeros((0, 2)), jnp.zeros(0), jnp.zeros(0))
-    truth = faces.Truth(
-        np.zeros((size, size, 3)), place(rough), place(smooth), head.subdivision.triangles, head.excluded,
+    face = faces.Truth(
+        np.zeros((size, size, 3)), rough_px, smooth_px, head.subdivision.triangles, head.excluded,
         float(np.exp(pose.log_scale)), nothing,
     )  # fmt: skip
-    field = compare.judge(truth, [shape.view.covered for shape in shapes.values()], size=size)
-    return {
-        name: compare.shape_errors(field, shape, num_points=NUM_POINTS)["rmse_mm"] for name, shape in shapes.items()
-    }
+    (found,) = truth.errors(face, {(): shapes}, size=size, num_points=NUM_POINTS).values()
+    return {name: each["rmse_mm"] for name, each in found.items()}

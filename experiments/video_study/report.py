@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from accuracy_study.report import format_table
+from common.report import format_table
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -107,23 +107,20 @@ def _ratio(over: dict, under: dict, key: str) -> float:
     return over[key] / under[key] if under[key] else float("nan")
 
 
-def to_markdown(records: list[dict], left_out: dict[str, str], settings: dict, around: dict) -> str:
-    """Tables and sentences, the same for the console and for the file."""
-    chosen = "; ".join(f"{name} {value}" for name, value in settings.items())
-    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
-    lines = ["# Accuracy on a rendered video", "", f"Settings: {chosen}.", f"On a {around['machine']}; {versions}.", ""]
+def lines(records: list[dict], left_out: dict[str, str]) -> list[str]:
+    """Tables and sentences."""
+    lines = []
     for found in records:
         lines += [f"## {WORLDS[found['world']]}", "", *_frame_counts(found), "", *_identity_table(found), ""]
         lines += [*_track_table(found), "", *_wanted_table(found), ""]
     lines += [f"World {name} is left out: {reason}" for name, reason in left_out.items()]
-    lines += [
+    return lines + [
         "RMSE: distance of true points seen in the frame (or, for the person, from the front) from the mesh after"
         " similarity ICP, mm. Jitter: mean vertex acceleration in the camera frame, mm/frame^2; of the error: that of"
         " the tracked less the true landmarks. Landmark error: rms distance of these at the true scale, mean depth"
         " apart. Blink: how far the lids close, against the upper quartile of their opening. Still clip: nothing"
         " moves but the camera's noise; the standard deviation of the vertices over time.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _frame_counts(found: dict) -> list[str]:

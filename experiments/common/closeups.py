@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from common import program
 from PIL import Image, ImageDraw
 
+from common import program
 from jaxface.export.pictures import to_picture
 from jaxface.types import Camera, Crop, Pose
 
