@@ -18,7 +18,6 @@ All models get the same landmarks and are judged on the same pixels, those where
 """
 
 import importlib.util
-from collections.abc import Callable
 
 from absl import app, flags
 from accuracy_study import compare, summary
@@ -73,32 +72,6 @@ def measure(
     return record
 
 
-def run(
-    cases: list[faces.Case],
-    worlds: dict[str, Callable[..., faces.Truth]],
-    models: dict[str, MorphableModel],
-    *,
-    size: int,
-    seed: int,
-    detected: bool,
-    paper_cases: int,
-    verbose: bool,
-) -> list[dict]:
-    """One record a case."""
-    # Evenly over the cases.
-    with_paper = {round((k + 0.5) * len(cases) / paper_cases - 0.5) for k in range(min(paper_cases, len(cases)))}
-    records = []
-    for index, case in enumerate(tqdm(cases, unit="case")):
-        truth = worlds[case.world](case, size=size, seed=seed)
-        record = {"name": case.name, "world": case.world, "light": case.light, "yaw": case.yaw}
-        noise_seed = seed + 1000 * index
-        record |= measure(truth, models, size=size, seed=noise_seed, detected=detected, with_paper=index in with_paper)
-        records.append(record)
-        if verbose:
-            tqdm.write(summary.case_lines(record))
-    return records
-
-
 def main(_) -> None:
     """Cases, records, tables, files."""
     counts = {"default": CASES.value, "ict": ICT_CASES.value, "ict off": ICT_OFF_CASES.value}
@@ -109,10 +82,16 @@ def main(_) -> None:
     detected = LANDMARKS.value == "detected"
     if LANDMARKS.value is None:
         detected = importlib.util.find_spec("mediapipe") is not None
-    records = run(
-        cases, worlds, models, size=SIZE.value, seed=SEED.value, detected=detected,
-        paper_cases=PAPER_CASES.value, verbose=VERBOSE.value,
-    )  # fmt: skip
+    chosen, records = dict(size=SIZE.value, detected=detected), []
+    # Evenly over the cases.
+    paper_cases = min(PAPER_CASES.value, len(cases))
+    with_paper = {round((k + 0.5) * len(cases) / PAPER_CASES.value - 0.5) for k in range(paper_cases)}
+    for index, case in enumerate(tqdm(cases, unit="case")):
+        truth, seed = worlds[case.world](case, size=SIZE.value, seed=SEED.value), SEED.value + 1000 * index
+        record = {"name": case.name, "world": case.world, "light": case.light, "yaw": case.yaw}
+        records.append(record | measure(truth, models, seed=seed, with_paper=index in with_paper, **chosen))
+        if VERBOSE.value:
+            tqdm.write(summary.case_lines(records[-1]))
     settings = {
         "models": list(models), "cases": len(records), "size": SIZE.value, "seed": SEED.value,
         "landmarks": "detected" if detected else "true + noise",

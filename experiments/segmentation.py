@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> None:
     study = runner.Study(
         "segmentation", "Regions of the colour term", _NOTE, functools.partial(regions.draw, parsers=parsers),
         functools.partial(regions.measure, parsers=parsers), regions.summarise, regions.table,
-        facts={"parsers": list(parsers.found), "bisenet": parsers.reason or "used"},
+        settings={"parsers": list(parsers.found)}, facts={"bisenet": parsers.reason or "used"},
+        remarks=lambda record: ["", f"The network bisenet: {record['bisenet']}"],
     )  # fmt: skip
     runner.run(study, FLAGS, arguments)
 

@@ -70,7 +70,7 @@ class Study(NamedTuple):
 
     `draw` makes of a photo rows of pictures, captions under them (both by what follows the photo's name), and records,
     which are kept as `drawn`; `measure` the records of a case; `summarise` rows of all these, and `table` their lines.
-    `remarks` has more lines on what is recorded, and `draw_case` shows one rendered face too.
+    `remarks` has more lines on what is recorded, `facts` too, and `draw_case` shows one rendered face as well.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Study(NamedTuple):
     summarise: Callable[[list[dict]], list[dict]]
     table: Callable[[list[dict]], list[str]]
     drawn: str | None = None
+    settings: dict = {}
     facts: dict = {}
     remarks: Callable[[dict], list[str]] = lambda record: []
     draw_case: Callable[[faces.Case, Setup], tuple[dict, dict]] | None = None
@@ -120,8 +121,8 @@ def run(study: Study, chosen: Flags, arguments: list[str]) -> None:
             rows |= {", ".join(filter(None, (name, row))): pictures for row, pictures in shown.items()}
             captions |= {", ".join(filter(None, (name, row))): texts for row, texts in under.items()}
             drawn += [{"photo": name} | each for each in found]
-    record = {study.drawn: drawn} if study.drawn else {}
-    settings, text = {"model": chosen.model_name, "size": setup.size, "photos": list(photos)} | study.facts, []
+    record = study.facts | ({study.drawn: drawn} if study.drawn else {})
+    settings, text = {"model": chosen.model_name, "size": setup.size, "photos": list(photos)} | study.settings, []
     if not paths:
         settings |= {"cases": chosen.cases, "seed": setup.seed}
         records, failures = measure_cases(lambda case: study.measure(case, setup), count=chosen.cases)
