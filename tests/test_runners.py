@@ -18,24 +18,33 @@ sys.path.insert(0, str(EXPERIMENTS))
 
 from overview.runners import RUNNERS  # noqa: E402
 
-CHEAP = ("neutral_faces", "detail_detection", "segmentation")  # about 10 s each; the others take up to minutes
+CHEAP = ("neutral_faces", "detail_detection")  # some 15 s of one core each; the others take up to minutes
 RUNNING = {runner.name: runner for runner in RUNNERS if runner.outputs}
 # Whose tables a runner's are like that has no committed results of its own.
 LIKE = {"micc_table1": "synthetic_micc"}
 WITHOUT_FACES = ("accuracy", "benchmark", "sensitivity")  # they have true landmarks, and need no MediaPipe
 
 
-def run(name: str, out: pathlib.Path, work: pathlib.Path) -> str:
-    """What the runner printed; first the one whose files it reads."""
-    runner = RUNNING[name]
-    if runner.after:
-        run(runner.after, work / runner.after, work)
-    flags = [f"--output_dir={out}", *(flag.format(work=work) for flag in runner.smoke)]
-    around = os.environ | {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"}
-    command = [sys.executable, str(EXPERIMENTS / runner.script), *flags]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=around, cwd=work)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+@pytest.fixture(scope="module")
+def finish(tmp_path_factory):
+    """Runs a runner once, after the one whose files it reads; its folder, and what it printed."""
+    work, done = tmp_path_factory.mktemp("work"), {}
+
+    def run(name: str) -> tuple[pathlib.Path, str]:
+        if name in done:
+            return done[name]
+        runner, out = RUNNING[name], tmp_path_factory.mktemp(name)
+        if runner.after:
+            run(runner.after)
+        flags = [f"--output_dir={out}", *(flag.format(work=work) for flag in runner.smoke)]
+        around = os.environ | {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"}
+        command = [sys.executable, str(EXPERIMENTS / runner.script), *flags]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=around, cwd=work)
+        assert ended.returncode == 0, ended.stderr
+        done[name] = out, ended.stdout
+        return done[name]
+
+    return run
 
 
 def heads(path: pathlib.Path) -> list[set[str]]:
@@ -61,12 +70,10 @@ def refuse_constant(word: str) -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in CHEAP else pytest.mark.slow) for name in RUNNING]
 )
-def test_a_tiny_run_leaves_its_files(name, tmp_path):
+def test_a_tiny_run_leaves_its_files(name, finish):
     if name not in WITHOUT_FACES:
         pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    out, work = tmp_path / "out", tmp_path / "work"
-    work.mkdir()
-    printed = run(name, out, work)
+    out, printed = finish(name)
     assert sorted(path.name for path in out.iterdir()) == sorted(RUNNING[name].outputs)
     for path in out.iterdir():
         if path.suffix == ".md":

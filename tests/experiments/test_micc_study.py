@@ -28,6 +28,7 @@ def _bodies(folder):
     return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_what_is_broken_is_told_and_the_rest_is_counted(tmp_path, monkeypatch, run_main):
     pytest.importorskip("mediapipe", reason="mediapipe is not installed")
     data, work, out = micc_layout.make(tmp_path), tmp_path / "work", tmp_path / "out"
