@@ -196,7 +196,7 @@ def test_a_network_s_regions_are_taken_where_it_sees_some(monkeypatch):
     upper = (np.arange(size) < size // 2)[:, None] * np.ones((1, size), np.float32)
     lips = np.stack([0.0 * upper, 0.0 * upper, upper], axis=-1).astype(np.float32)
     seen = Parsing(jnp.asarray(lips), jnp.ones((size, size)))
-    monkeypatch.setattr("find_landmarks", lambda image: (world.landmarks, {}))
+    monkeypatch.setattr(regions, "find_landmarks", lambda image: (world.landmarks, {}))
     monkeypatch.setattr(program, "parse", lambda *_: seen)
     parsers = regions.Parsers({"mesh": None, "bisenet": {}}, "")
     found = regions.observe_all(np.asarray(world.face.image), load_default(), parsers, size=size, whole=True)
