@@ -55,26 +55,6 @@ def test_every_positive_weight_is_swept_about_its_default():
     assert set(sweep.defaults()) == {name for name, value in CoarseWeights._field_defaults.items() if value > 0.0}
 
 
-def test_table_and_curves_show_every_setting():
-    rows = [
-        setting._asdict() | dict(model=model, world="default", cases=2, errors=dict.fromkeys(sweep.VIEWS, METRICS))
-        for model in ("default", "ict")
-        for setting in sweep.settings()
-    ]
-    text = sweep.lines(rows)
-    for name in ("defaults", "without shading"):
-        assert sum(line.startswith(f"| {name} ") for line in text) == 2
-    assert sum(line.rstrip("| ").endswith("9.000") for line in text) == len(rows)
-    figure = sweep.draw_curves(rows)
-    panels = len(sweep.defaults()) * 2 * len(METRICS)
-    assert len(figure.axes) == panels
-    for panel in figure.axes:
-        curves, levels = panel.lines[::2], panel.lines[1::2]
-        assert len(curves) == len(levels) == len(sweep.VIEWS)
-        assert all(len(line.get_xdata()) == 5 for line in curves)
-        assert {line.get_linestyle() for line in levels} == {":"}
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_weight_is_changed_alone(name):
     preset = PRESETS[name](size=SIZE)
@@ -160,21 +140,3 @@ def test_a_value_that_breaks_down_is_not_chosen():
     assert report.best(curve).factor == 3.0
     broken = _curve((9.0, 9.0, float("nan"), 9.0, 9.0))
     assert not report.candidates(broken) and "breaks down" in report.sentence(broken)
-
-
-def test_table_check_and_curves_show_every_weight():
-    rows = []
-    for name in weights.names(PRESETS["default"](size=SIZE)):
-        rows += _curve((12.0, 11.0, 10.0, 9.0, 12.0), name)
-    text = "\n".join(report.table(rows, "default"))
-    assert text.count("| 12.00 / 1.200 ") == 2 * 13 and text.count("- Eq.") == 13 and "x 0.333" in text
-    tuned = report.candidates(rows)
-    assert "+10.0" in "\n".join(report.check_table(tuned, tuned, seed=0))
-    assert "none was tried" in "\n".join(report.check_table([], [], seed=0))
-    figure = report.draw(rows)
-    shown = [panel for panel in figure.axes if panel.get_title()]
-    assert [panel.get_title() for panel in shown] == [weights.label(row.weight) for row in rows[::5]]
-    for panel in shown:
-        normal, _, star = panel.lines
-        assert len(normal.get_xdata()) == 5 and min(normal.get_ydata()) == pytest.approx(-10.0)
-        assert star.get_xdata() == normal.get_xdata()[2]

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch_comparison
-from common.report import slug
 from PIL import Image
 from video_bench import child, clips, report, sections, throughput
 
@@ -132,17 +131,6 @@ def test_wanted_figures_and_their_limits():
     bad = wanted(throughput_of(slow), clip_of(single=(3.9,), long_peak=1060.0, second=2))
     assert {holds for _, holds in bad.values()} == {"no"} and len(bad) == 4
     assert wanted(throughput_of(ROW, device="cpu"), None) == {}
-
-
-def test_every_section_names_the_device_and_what_bounds_it():
-    found = bench.report.summarise(throughput_of(ROW), clip_of(), command="python bench.py --smoke")
-    text = "\n".join(bench.report.lines(found, picture="timeline.png"))
-    assert "\n\nCommand: `python bench.py --smoke`\n\n" in text and "of a clip of 48" in text
-    sections = text.split("\n## ")[1:]
-    assert len(sections) == 3 and all("NVIDIA H100" in section.splitlines()[0] for section in sections)
-    assert "bound by `refine` with 75 %" in text and "Bound by `device`, busy 90 %" in text and "timeline.png" in text
-    assert "| look % | refine % |" in " ".join(text.split()) and "device peak MiB" not in text
-    assert slug(found["machine"]["device"]) == "nvidia_h100_80gb_hbm3"
 
 
 def test_a_child_that_fails_is_no_result(capfd, tmp_path):

@@ -197,11 +197,9 @@ def test_a_world_from_its_actor_to_the_tables(actor, tmp_path, monkeypatch):
     for figure in ("spread_mm", "jitter_mm_per_frame2"):
         assert record["still"]["off"][figure] > 5.0 * record["still"]["on"][figure] > 0.0
     text = "\n".join(study.report.lines([record], {"ict": "no data"}))
-    assert f"| person of the clip | {identity['clip']:.3f} " in " ".join(text.split())
-    assert "World ict is left out: no data" in text
     assert text.count("| NO ") == sum(row["met"] is False for row in record["wanted"])
     json.dumps(record)
-    assert study.report.draw([world]).get_size_inches()[0] > 10.0
+    assert study.report.draw([world]).axes
 
 
 def test_ict_is_left_out_with_a_reason_where_its_data_is_missing(tmp_path, monkeypatch):
