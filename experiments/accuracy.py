@@ -17,18 +17,15 @@ With --landmarks=true ICT's faces show all MediaPipe points if the model ict is 
 All models get the same landmarks and are judged on the same pixels, those where the faces of all of them are seen.
 """
 
-import functools
 import importlib.util
-import json
-import pathlib
-from collections.abc import Callable
 
 from absl import app, flags
-from accuracy_study import compare, faces, ict, report
+from accuracy_study import compare, summary
+from common import faces, ict, report, runner
 from tqdm import tqdm
 
 from jaxface.detection.sources import find_landmarks
-from jaxface.models import catalogue, store
+from jaxface.models import store
 from jaxface.pipeline import reconstruct
 from jaxface.types import FaceError, MorphableModel
 
@@ -36,9 +33,7 @@ MODELS = flags.DEFINE_list("models", None, 'face models by name; default: "defau
 CASES = flags.DEFINE_integer("cases", 12, "photographs of the default model's faces", lower_bound=0)
 ICT_CASES = flags.DEFINE_integer("ict_cases", 8, "photographs of ICT-FaceKit faces", lower_bound=0)
 ICT_OFF_CASES = flags.DEFINE_integer("ict_off_cases", 8, "the same with fields outside ICT's basis", lower_bound=0)
-ICT_DIR = flags.DEFINE_string(
-    "ict_dir", None, "FaceXModel folder, or the tar that holds it; default: in $JAXFACE_TEST_DATA or ../shared/data"
-)
+ICT_DIR = ict.define_flag()
 SIZE = flags.DEFINE_integer("size", 512, "side of the photographs and of the fine stage's crop, pixels", lower_bound=64)
 LANDMARKS = flags.DEFINE_enum(
     "landmarks", None, ["detected", "true"], "MediaPipe's, or true ones with noise; default: MediaPipe's if installed"
@@ -47,21 +42,6 @@ PAPER_CASES = flags.DEFINE_integer("paper_cases", 2, "cases that also run the (s
 SEED = flags.DEFINE_integer("seed", 0, "of faces, poses and noise")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where accuracy.json and accuracy.md go")
 VERBOSE = flags.DEFINE_bool("verbose", False, "print a line for each case")
-
-
-def chosen_models(names: list[str] | None) -> dict[str, MorphableModel]:
-    """Models by name; the embedded one and, if installed, ICT's where none is named. Raises FaceError."""
-    if names is None:
-        names = ["default", "ict"] if catalogue.is_installed(catalogue.find("ict")) else ["default"]
-    return {name: store.resolve(name) for name in names}
-
-
-def make_worlds(ict_path: pathlib.Path | None) -> dict[str, Callable[..., faces.Truth]]:
-    """Photographers by world; without a path ICT's are missing."""
-    if ict_path is None:
-        return {"default": faces.default_truth}
-    photograph = functools.partial(ict.ict_truth, ict=ict.load(ict_path))
-    return {"default": faces.default_truth} | dict.fromkeys(ict.OFF_BASIS_MM, photograph)
 
 
 def measure(
@@ -92,60 +72,33 @@ def measure(
     return record
 
 
-def run(
-    cases: list[faces.Case],
-    worlds: dict[str, Callable[..., faces.Truth]],
-    models: dict[str, MorphableModel],
-    *,
-    size: int,
-    seed: int,
-    detected: bool,
-    paper_cases: int,
-    verbose: bool,
-) -> list[dict]:
-    """One record a case."""
-    # Evenly over the cases.
-    with_paper = {round((k + 0.5) * len(cases) / paper_cases - 0.5) for k in range(min(paper_cases, len(cases)))}
-    records = []
-    for index, case in enumerate(tqdm(cases, unit="case")):
-        truth = worlds[case.world](case, size=size, seed=seed)
-        record = {"name": case.name, "world": case.world, "light": case.light, "yaw": case.yaw}
-        noise_seed = seed + 1000 * index
-        record |= measure(truth, models, size=size, seed=noise_seed, detected=detected, with_paper=index in with_paper)
-        records.append(record)
-        if verbose:
-            tqdm.write(report.case_lines(record))
-    return records
-
-
 def main(_) -> None:
     """Cases, records, tables, files."""
     counts = {"default": CASES.value, "ict": ICT_CASES.value, "ict off": ICT_OFF_CASES.value}
-    try:
-        models = chosen_models(MODELS.value)
-        worlds = make_worlds(ict.find(ICT_DIR.value) if counts["ict"] + counts["ict off"] else None)
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
+    with runner.sentences():
+        models = {name: store.resolve(name) for name in MODELS.value or ict.usual_models()}
+        worlds = ict.worlds(ict.find(ICT_DIR.value) if counts["ict"] + counts["ict off"] else None)
     cases = [case for world in worlds for case in faces.make_cases(world, count=counts[world])]
     detected = LANDMARKS.value == "detected"
     if LANDMARKS.value is None:
         detected = importlib.util.find_spec("mediapipe") is not None
-    records = run(
-        cases, worlds, models, size=SIZE.value, seed=SEED.value, detected=detected,
-        paper_cases=PAPER_CASES.value, verbose=VERBOSE.value,
-    )  # fmt: skip
+    chosen, records = dict(size=SIZE.value, detected=detected), []
+    # Evenly over the cases.
+    paper_cases = min(PAPER_CASES.value, len(cases))
+    with_paper = {round((k + 0.5) * len(cases) / PAPER_CASES.value - 0.5) for k in range(paper_cases)}
+    for index, case in enumerate(tqdm(cases, unit="case")):
+        truth, seed = worlds[case.world](case, size=SIZE.value, seed=SEED.value), SEED.value + 1000 * index
+        record = {"name": case.name, "world": case.world, "light": case.light, "yaw": case.yaw}
+        records.append(record | measure(truth, models, seed=seed, with_paper=index in with_paper, **chosen))
+        if VERBOSE.value:
+            tqdm.write(summary.case_lines(records[-1]))
     settings = {
         "models": list(models), "cases": len(records), "size": SIZE.value, "seed": SEED.value,
         "landmarks": "detected" if detected else "true + noise",
     }  # fmt: skip
-    summary, around = report.summarise(records, list(models)), report.environment()
-    text = report.to_markdown(summary, settings, around)
-    folder = pathlib.Path(OUTPUT_DIR.value)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "accuracy.md").write_text(text)
-    stored = {"settings": settings, **around, "summary": summary, "cases": records}
-    (folder / "accuracy.json").write_text(json.dumps(stored, indent=1) + "\n")
-    print(text)
+    found = summary.summarise(records, list(models))
+    lines = report.head("Accuracy on rendered faces", settings) + summary.lines(found)
+    report.write(OUTPUT_DIR.value, "accuracy", lines, {"settings": settings, "summary": found, "cases": records})
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ set (github.com/ICT-VGL/ICT-FaceKit, folder FaceXModel), named by --ict_dir, and
 second, still clip shows what noise alone does.
 """
 
-import json
 import pathlib
 import tempfile
 
 from absl import app, flags
-from accuracy_study.report import environment
-from figure_study import markdown
+from common import ict, runner
+from common.report import head, write
 from video_study import report, study
 
-from jaxface.models import catalogue, store
+from jaxface.models import store
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import track
-from jaxface.types import FaceError
 
 FRAMES = flags.DEFINE_integer(
     "frames", 48, "frames of the video; below 48 the head turns faster than heads do", lower_bound=4
@@ -37,16 +35,14 @@ WORLDS = flags.DEFINE_list("worlds", list(report.WORLDS), "worlds to play in")
 MODEL = flags.DEFINE_string(
     "model", None, 'name of an installed face model, which is fitted; default: "ict" for ICT\'s faces if installed'
 )
-ICT_DIR = flags.DEFINE_string(
-    "ict_dir", None, "FaceXModel folder, or the tar that holds it; default: in $JAXFACE_TEST_DATA or ../shared/data"
-)
+ICT_DIR = ict.define_flag()
 SEED = flags.DEFINE_integer("seed", 0, "of the person and of the noise")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where accuracy_video.md, .json and .png go")
 
 
 def usual_model(world: str) -> str:
     """The model that is fitted in a world where none is named."""
-    return "ict" if world == "ict" and catalogue.is_installed(catalogue.find("ict")) else "default"
+    return "ict" if world == "ict" and ict.is_installed() else "default"
 
 
 def main(_) -> None:
@@ -54,7 +50,7 @@ def main(_) -> None:
     unknown = set(WORLDS.value) - set(report.WORLDS)
     if unknown:
         raise app.UsageError(f"--worlds={','.join(unknown)}: there are {' and '.join(report.WORLDS)}.")
-    try:
+    with runner.sentences():
         actors, left_out = study.cast(WORLDS.value, ict_dir=ICT_DIR.value, seed=SEED.value)
         models = {name: MODEL.value or usual_model(name) for name in actors}
         shared = dict(tracker=track, num_frames=FRAMES.value, size=SIZE.value)
@@ -65,19 +61,11 @@ def main(_) -> None:
                 place = pathlib.Path(folder) / name
                 worlds.append(study.play_world(actor, model, place, settings=settings, **shared))
             picture = report.draw(worlds) if worlds else None
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    records, around = [report.record(world) for world in worlds], environment()
+    records = [report.record(world) for world in worlds]
     chosen = {"model": ", ".join(models.values()), "frames": FRAMES.value, "size": SIZE.value, "seed": SEED.value}
-    text = report.to_markdown(records, left_out, chosen, around)
-    target = pathlib.Path(OUTPUT_DIR.value)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "accuracy_video.md").write_text(text)
-    stored = {"settings": chosen, **around, "left_out": left_out, "worlds": records}
-    (target / "accuracy_video.json").write_text(json.dumps(stored, indent=1) + "\n")
-    if picture is not None:
-        markdown.save_figure(target / "accuracy_video.png", picture)
-    print(text)
+    lines = head("Accuracy on a rendered video", chosen) + report.lines(records, left_out)
+    record = {"settings": chosen, "left_out": left_out, "worlds": records}
+    write(OUTPUT_DIR.value, "accuracy_video", lines, record, picture)
 
 
 if __name__ == "__main__":

@@ -14,24 +14,13 @@ Expected: the colour term alone leaves much of the relief's shading in the albed
 Writes albedo_ablation.md, .json (every case) and .png into --output_dir.
 """
 
-from absl import app, flags
-from accuracy_study import faces
-from albedo_study import ablation, scenes
-from figure_study import markdown, panels, portraits
-from tqdm import tqdm
+import functools
 
-from jaxface.detection.sources import find_landmarks
-from jaxface.models import store
-from jaxface.presets import PRESETS
-from jaxface.types import FaceError
+from absl import app
+from albedo_study import ablation
+from common import runner
 
-MODEL = flags.DEFINE_string("model", "default", "name of an installed face model")
-SIZE = flags.DEFINE_integer("size", None, "side of photographs and crops, pixels; 256, or 128 with --smoke")
-CASES = flags.DEFINE_integer("cases", None, "rendered faces; 6, or 1 with --smoke", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "of the rendered faces")
-SMOKE = flags.DEFINE_bool("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers and picture go")
-
+FLAGS = runner.Flags(size=(256, 128), cases=(6, 1))
 _NOTE = (
     "Albedo error: rms over skin, of the true albedo's rms, each channel scaled to fit. Relief left: the share of the"
     " true relief's shading that is found in the albedo, 0 is best; texture kept: the same of the true texture, 1 is"
@@ -42,35 +31,11 @@ _NOTE = (
 )
 
 
-def main(arguments: list[str]) -> None:
-    """Picture, then figures where the truth is known."""
-    size = SIZE.value or (128 if SMOKE.value else 256)
-    count = CASES.value or (1 if SMOKE.value else 6)
-    photos, rows = portraits.load(arguments[1:]), {}
-    if SMOKE.value:
-        photos = dict([*photos.items()][:1])
-    try:
-        model = store.resolve(MODEL.value)
-        for name, image in photos.items():
-            landmarks = find_landmarks(image)[0]
-            for preset in PRESETS:
-                scene = scenes.fit_scene(image, landmarks, model, preset=preset, size=size)
-                rows[f"{name}, {preset}"] = ablation.pictures(scene, preset=preset)
-        settings, record, text = {"model": MODEL.value, "size": size, "photos": list(photos)}, {}, []
-        if len(arguments) == 1:
-            settings |= {"cases": count, "seed": SEED.value}
-            named = faces.make_cases("default", count=count)
-            worlds = (scenes.make_world(case, size=size, seed=SEED.value) for case in named)
-            cases = [ablation.measure(world, model) for world in tqdm(worlds, total=count, unit="case")]
-            summary = ablation.summarise(cases)
-            record = {"summary": summary, "cases": {case.name: found for case, found in zip(named, cases, strict=True)}}
-            text = [*ablation.table(summary), "", _NOTE]
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    lines = markdown.head("Detail terms of the albedo", settings)
-    figure = panels.grid(rows)
-    markdown.write(OUTPUT_DIR.value, "albedo_ablation", [*lines, *text], {"settings": settings, **record}, figure)
-
+STUDY = runner.Study(
+    "albedo_ablation", "Detail terms of the albedo", _NOTE, ablation.draw, ablation.measure, ablation.summarise,
+    ablation.table,
+)  # fmt: skip
+main = functools.partial(runner.run, STUDY, FLAGS)
 
 if __name__ == "__main__":
     app.run(main)

@@ -10,11 +10,9 @@ name a Python that has it, and the script to compare with:
 """
 
 import importlib.util
-import json
 import os
 import pathlib
 import platform
-import re
 import resource
 import subprocess
 import sys
@@ -27,6 +25,7 @@ import matplotlib.cbook
 import numpy as np
 import torch_comparison
 from absl import app, flags
+from common import report
 
 from jaxface import frame, pipeline, presets
 from jaxface.detection import sources
@@ -227,17 +226,6 @@ def machine() -> dict:
                 numpy=np.__version__)  # fmt: skip
 
 
-def table(rows: list[dict]) -> str:
-    """Markdown; columns in order of first appearance, an empty cell where a row has no such number."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    for row in rows:
-        cells = [row.get(name) for name in columns]
-        cells = [f"{x:.4g}" if isinstance(x, float) else "" if x is None else str(x) for x in cells]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main(_):
     photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     sizes, batches = ([int(x) for x in flag.value] for flag in (SIZES, BATCHES))
@@ -255,19 +243,15 @@ def main(_):
     ]
     results["peak_mib"] = _mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     facts = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
-    parts = [f"# Benchmark\n\n{facts}", f"## Stages\n\n{table(results['stages'])}"]
-    parts.append(f"Peak memory of this process: {results['peak_mib']:.0f} MiB.")
+    lines = ["# Benchmark", "", facts, "", "## Stages", "", *report.every_column(results["stages"]), ""]
+    lines += [f"Peak memory of this process: {results['peak_mib']:.0f} MiB.", ""]
     if PHOTO.value:
-        parts.append(f"## Command line\n\n{table(results['photo'])}")
-    comparison = table(results["torch"]) if compared else "Not run: name --torch_python and --torch_script."
-    parts.append(f"## Eager PyTorch, milliseconds an iteration\n\n{comparison}")
-    text = "\n\n".join(parts) + "\n"
-    print(text)
-    slug = re.sub(r"[^a-z0-9]+", "_", results["machine"]["device"].lower()).strip("_")
-    path = pathlib.Path(OUTPUT_DIR.value) / f"benchmark_{slug}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".md").write_text(text)
-    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+        lines += ["## Command line", "", *report.every_column(results["photo"]), ""]
+    comparison = (
+        report.every_column(results["torch"]) if compared else ["Not run: name --torch_python and --torch_script."]
+    )
+    lines += ["## Eager PyTorch, milliseconds an iteration", "", *comparison]
+    report.write(OUTPUT_DIR.value, f"benchmark_{report.slug(results['machine']['device'])}", lines, results)
 
 
 if __name__ == "__main__":

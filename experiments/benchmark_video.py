@@ -14,12 +14,10 @@ steps see synthetic photos whose landmarks are known. "compile_seconds" has trac
 --smoke tries all of it at tiny sizes.
 """
 
-import json
 import pathlib
-import shlex
-import sys
 
 from absl import app, flags
+from common.report import command, slug, write
 from video_bench import report, sections
 
 SIZES = flags.DEFINE_list("sizes", ["256", "512"], "sides of the fine stage's crop in pixels, for the device's steps")
@@ -46,18 +44,15 @@ def main(_) -> None:
     reason, clip = sections.why_no_clip(), None
     try:
         steps = sections.throughput(sizes=sizes, chunks=chunks, repeats=repeats, num_frames=plan.frames)
-        slug = report.slug(steps["device"])
-        picture = (target / f"timeline_video_{slug}.png").resolve()
+        device = slug(steps["device"])
+        picture = (target / f"timeline_video_{device}.png").resolve()
         if not reason:
             clip = sections.whole_clip(plan, picture)
     except sections.Failed as error:
         raise app.Error(str(error)) from None
-    command = shlex.join(["python", f"experiments/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
-    found = report.summarise(steps, clip, command=command)
-    text = report.to_markdown(found, why_no_clip=reason, picture=picture.name)
-    print(text)
-    (target / f"benchmark_video_{slug}.md").write_text(text)
-    (target / f"benchmark_video_{slug}.json").write_text(json.dumps(found, indent=1) + "\n")
+    found = report.summarise(steps, clip, command=command())
+    lines = report.lines(found, why_no_clip=reason, picture=picture.name)
+    write(target, f"benchmark_video_{device}", lines, found)
 
 
 def _numbers(flag: flags.FlagHolder) -> list[int]:

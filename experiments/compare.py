@@ -22,8 +22,8 @@ Writes compare.md, .json and .png into --output_dir.
 
 import numpy as np
 from absl import app, flags
-from accuracy_study import report
-from figure_study import lineup, markdown, mesh_files, own_shapes, panels, portraits
+from common import panels, portraits, report, runner
+from figure_study import lineup, mesh_files, own_shapes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -32,18 +32,12 @@ from jaxface.detection.mediapipe_mesh import MediaPipeDetector
 from jaxface.evaluation.evaluate import Evaluation, evaluate
 from jaxface.evaluation.protocols import PROTOCOLS, Protocol
 from jaxface.export.error_map import COLOUR_MAP, LIMIT_MM
-from jaxface.models import store
 from jaxface.types import FaceError, MorphableModel
 
 METHODS = flags.DEFINE_list("methods", [], "name:path of each method's meshes, {} for the face; default: our stages")
 SCAN = flags.DEFINE_string("scan", None, "path of the scans, {} for the face")
 PROTOCOL = flags.DEFINE_enum("protocol", "micc-deng2019", list(PROTOCOLS), "how distances from the scans are measured")
-MODEL = flags.DEFINE_string("model", "default", "name of an installed face model, for poses and our own shapes")
-SIZE = flags.DEFINE_integer("size", None, "side of the crops, pixels; 512, or 128 with --smoke", lower_bound=64)
-CASES = flags.DEFINE_integer("cases", None, "rendered faces; 2, or 1 with --smoke", lower_bound=0)
-SEED = flags.DEFINE_integer("seed", 0, "of the rendered faces")
-SMOKE = flags.DEFINE_bool("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers and picture go")
+FLAGS = runner.Flags(size=(512, 128), cases=(2, 1), fewest=0)
 
 _SCAN = "scan"  # title of its column
 
@@ -71,15 +65,14 @@ def rows_of_files(
     return rows, missing
 
 
-def own_rows(
-    photos: dict[str, np.ndarray], model: MorphableModel, *, cases: int, size: int, seed: int, levels: int
-) -> dict[str, lineup.Row]:
+def own_rows(photos: dict[str, np.ndarray], setup: runner.Setup, *, cases: int, levels: int) -> dict[str, lineup.Row]:
     """Our own shapes of the photos, then of rendered faces. Raises FaceError without a face."""
     rows = {}
     for name, image in photos.items():
         with portraits.named(name):
-            rows[name] = own_shapes.make_row(image, model, size=size)
-    return rows | own_shapes.rendered_rows(model, count=cases, size=size, seed=seed, levels=levels)
+            rows[name] = own_shapes.make_row(image, setup.model, size=setup.size)
+    shared = dict(size=setup.size, seed=setup.seed, levels=levels)
+    return rows | own_shapes.rendered_rows(setup.model, count=cases, **shared)
 
 
 def judge(rows: dict[str, lineup.Row], protocol: Protocol) -> tuple[dict[str, dict[str, Evaluation]], dict[str, str]]:
@@ -126,38 +119,33 @@ def table(found: dict[str, dict[str, Evaluation]], methods: list[str], protocol:
 
 def main(arguments: list[str]) -> None:
     """Rows, errors, files."""
-    size = SIZE.value or (128 if SMOKE.value else 512)
-    protocol, missing = PROTOCOLS[PROTOCOL.value], {}
-    try:
-        model, methods = store.resolve(MODEL.value), mesh_files.parse_methods(METHODS.value)
-        photos = portraits.load(arguments[1:]) if arguments[1:] or not methods else {}
+    paths, protocol, missing = arguments[1:], PROTOCOLS[PROTOCOL.value], {}
+    with runner.sentences():
+        setup, methods = FLAGS.setup(), mesh_files.parse_methods(METHODS.value)
+        photos = portraits.load(paths) if paths or not methods else {}
         if methods:
-            rows, missing = rows_of_files(methods, SCAN.value, photos, model, size=size)
+            rows, missing = rows_of_files(methods, SCAN.value, photos, setup.model, size=setup.size)
         elif SCAN.value is not None:
             raise FaceError("--scan goes with --methods: name the meshes that are compared with it.")
         else:
-            photos = photos if arguments[1:] else dict(list(photos.items())[:1])
-            cases, levels = (1, 0) if SMOKE.value else (2, 1)
-            cases = cases if CASES.value is None else CASES.value
-            cases = 0 if arguments[1:] else cases
-            rows = own_rows(photos, model, cases=cases, size=size, seed=SEED.value, levels=levels)
+            photos = photos if paths else dict(list(photos.items())[:1])
+            cases = 0 if paths else FLAGS.cases
+            rows = own_rows(photos, setup, cases=cases, levels=0 if FLAGS.smoke else 1)
         found, without = judge(rows, protocol)
         figure = draw(rows, found)
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    settings = {"model": MODEL.value, "size": size, "faces": list(rows)}
+    settings = {"model": FLAGS.model_name, "size": setup.size, "faces": list(rows)}
     names = list(dict.fromkeys(method for row in rows.values() for method in row.surfaces))
-    lines = markdown.head("Methods side by side", settings)
+    lines = report.head("Methods side by side", settings)
     lines += table(found, names, protocol) if found else []
     missing |= without
-    lines += [f"Missing: {len(missing)}.", *(f"- {name}: {reason}" for name, reason in missing.items())]
+    lines += report.listed("Missing", missing)
     figures = {
         name: {method: {"headline_mm": each.headline_mm, **each.figures} for method, each in of.items()}
         for name, of in found.items()
     }
     record = {"settings": settings, "methods": names, "missing": missing}
     record |= {"protocol": protocol.text, "faces": figures} if found else {}
-    markdown.write(OUTPUT_DIR.value, "compare", lines, record, figure)
+    report.write(FLAGS.output_dir, "compare", lines, record, figure)
 
 
 if __name__ == "__main__":

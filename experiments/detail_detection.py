@@ -13,23 +13,13 @@ Expected: Laplace's operator answers to contours more than to detail; RTV answer
 Writes detail_detection.md, .json (every case) and .png into --output_dir.
 """
 
-from absl import app, flags
-from accuracy_study import faces
-from albedo_study import detectors, scenes
-from figure_study import markdown, panels, portraits
-from tqdm import tqdm
+import functools
 
-from jaxface.models import store
-from jaxface.types import FaceError
+from absl import app
+from albedo_study import detectors
+from common import runner
 
-MODEL = flags.DEFINE_string("model", "default", "name of an installed face model, which finds the crop of a photo")
-SIZE = flags.DEFINE_integer("size", None, "side of photographs and crops, pixels; 512, or 128 with --smoke")
-CASES = flags.DEFINE_integer("cases", None, "rendered faces; 12, or 2 with --smoke", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "of the rendered faces")
-SMOKE = flags.DEFINE_bool("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers and picture go")
-
-_TRUTH = "red relief, green texture,\nblue contours"
+FLAGS = runner.Flags(size=(512, 128), cases=(12, 2))
 _NOTE = (
     "Probability that a detector is larger at a pixel of the first kind than at one of the second (area under the ROC"
     f" curve): 0.5 tells nothing, 1 all, below 0.5 the reverse. Relief, texture, contours: the"
@@ -41,31 +31,11 @@ _NOTE = (
 )
 
 
-def main(arguments: list[str]) -> None:
-    """Picture, then figures where the truth is known."""
-    size = SIZE.value or (128 if SMOKE.value else 512)
-    count = CASES.value or (2 if SMOKE.value else 12)
-    photos, rows = portraits.load(arguments[1:]), {}
-    try:
-        model = store.resolve(MODEL.value)
-        for name, image in photos.items():
-            rows[name] = detectors.pictures(scenes.crop_photo(image, model, size=size))
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    settings, record, text = {"model": MODEL.value, "size": size, "photos": list(photos)}, {}, []
-    if len(arguments) == 1:
-        settings |= {"cases": count, "seed": SEED.value}
-        named = faces.make_cases("default", count=count)
-        judged = [detectors.judge(case, size=size, seed=SEED.value) for case in tqdm(named, unit="case")]
-        summary = detectors.summarise([each.figures for each in judged])
-        found = {case.name: each.figures for case, each in zip(named, judged, strict=True)}
-        record, text = {"summary": summary, "cases": found}, [*detectors.table(summary), "", _NOTE]
-        first = judged[0]
-        rows["rendered"] = detectors.pictures(first.image) | {"truth": detectors.marked_picture(first.labels)}
-    figure = panels.grid(rows, captions={"rendered": {"truth": _TRUTH}})
-    lines = markdown.head("Detectors of detail", settings)
-    markdown.write(OUTPUT_DIR.value, "detail_detection", [*lines, *text], {"settings": settings, **record}, figure)
-
+STUDY = runner.Study(
+    "detail_detection", "Detectors of detail", _NOTE, detectors.draw, detectors.measure, detectors.summarise,
+    detectors.table, draw_case=detectors.draw_case,
+)  # fmt: skip
+main = functools.partial(runner.run, STUDY, FLAGS)
 
 if __name__ == "__main__":
     app.run(main)

@@ -12,49 +12,34 @@ landmarks, detected once a photograph, then on the shading of the whole picture'
 the fit to landmarks alone. A case is judged on the same pixels whatever the setting.
 """
 
-import functools
-import json
-import pathlib
-
 from absl import app, flags
-from accuracy_study import faces, ict, sweep
+from accuracy_study import sweep
+from common import ict, report, runner
 
-from jaxface.models import catalogue, store
-from jaxface.types import FaceError
+from jaxface.models import store
 
 MODELS = flags.DEFINE_list("models", None, 'face models by name; default: "default", and "ict" if it is installed')
 CASES = flags.DEFINE_integer("cases", 8, "photographs of each world, half of them turned", lower_bound=2)
-ICT_DIR = flags.DEFINE_string(
-    "ict_dir", None, "FaceXModel folder, or the tar that holds it; default: in $JAXFACE_TEST_DATA or ../shared/data"
-)
+ICT_DIR = ict.define_flag()
 SIZE = flags.DEFINE_integer("size", 512, "side of the photographs, pixels", lower_bound=64)
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers and picture go")
 
 
 def main(_) -> None:
     """Models with their worlds, rows, files."""
-    names = MODELS.value
-    if names is None:
-        names = ["default", "ict"] if catalogue.is_installed(catalogue.find("ict")) else ["default"]
-    ict_path = ict.find(ICT_DIR.value) if set(names) != {"default"} else None
+    names = MODELS.value or ict.usual_models()
+    with runner.sentences():
+        worlds = ict.worlds(ict.find(ICT_DIR.value) if set(names) != {"default"} else None)
+        places = {name: "default" if name == "default" else "ict off" for name in names}
+        places = {name: world for name, world in places.items() if world in worlds}
+        models = {name: store.resolve(name) for name in places}
     rows = []
-    try:
-        models = {name: store.resolve(name) for name in names if name == "default" or ict_path is not None}
-        prepared = ict.load(ict_path) if ict_path is not None else None
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    for name, model in models.items():
-        world, photograph = "default", faces.default_truth
-        if name != "default":
-            world, photograph = "ict off", functools.partial(ict.ict_truth, ict=prepared)
-        rows += sweep.sweep(name, model, world, photograph, count=CASES.value, size=SIZE.value)
-    text, folder = sweep.to_markdown(rows), pathlib.Path(OUTPUT_DIR.value)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "fit_sweep.md").write_text(text)
-    stored = {"size": SIZE.value, "seed": sweep.SEED, "rows": rows}
-    (folder / "fit_sweep.json").write_text(json.dumps(stored, indent=1) + "\n")
-    sweep.draw_curves(rows).savefig(folder / "fit_sweep.png", dpi=110)
-    print(text)
+    for name, world in places.items():
+        rows += sweep.sweep(name, models[name], world, worlds[world], count=CASES.value, size=SIZE.value)
+    settings = {"models": names, "cases": CASES.value, "size": SIZE.value, "seed": sweep.SEED}
+    lines = report.head("One weight of the coarse fit at a time", settings) + sweep.lines(rows)
+    record = {"size": SIZE.value, "seed": sweep.SEED, "rows": rows}
+    report.write(OUTPUT_DIR.value, "fit_sweep", lines, record, sweep.draw_curves(rows))
 
 
 if __name__ == "__main__":

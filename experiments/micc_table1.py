@@ -19,79 +19,54 @@ points), else MediaPipe finds them on the scan. Run again after an interruption:
 import pathlib
 
 from absl import app, flags
-from figure_study import markdown
+from common import runner
 from micc import build, dataset, study, table
-from micc.people import Sampling
+from micc.command import Flags
 
-from jaxface import commands
-from jaxface.evaluation.protocols import find_protocol
-from jaxface.models import store
 from jaxface.types import FaceError
 
+FLAGS = Flags(max_frames=30)
 MICC_DIR = flags.DEFINE_string("micc_dir", None, "folder that holds subject_01, subject_02 and so on")
 SUBJECTS = flags.DEFINE_list("subjects", [], "numbers or ranges, as in 1,4,7-12; default: all that are there")
 SCAN = flags.DEFINE_enum("scan", "frontal1", [*dataset.SCANS, "best"], "which scan; best: for each mesh the nearer one")
 LANDMARKS_DIR = flags.DEFINE_string("landmarks_dir", None, "landmarks of the scans; without them they are detected")
-PROTOCOLS = flags.DEFINE_list("protocols", ["micc-deng2019"], "protocols, a table each")
-FUSE = flags.DEFINE_list("fuse", ["bundle", "mean"], "how frames become a person: bundle, mean, or both")
 PRESET = flags.DEFINE_enum("preset", "default", ["default", "paper"], "our measured settings, or the printed ones")
 MODEL = flags.DEFINE_string("model", "default", "name of an installed face model")
-MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "at most so many frames a video [30; smoke: 3]", lower_bound=1)
 STRIDE = flags.DEFINE_integer("stride", None, "every so manieth frame; default: spread over the video", lower_bound=1)
-SIZE = flags.DEFINE_integer("size", None, "side of the crop, pixels [256; smoke: 128]", lower_bound=128)
 WORK_DIR = flags.DEFINE_string("work_dir", "out/micc_table1", "what was done, for the next run to go on")
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers, rows and picture go")
-SMOKE = flags.DEFINE_boolean("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
 
 
 def main(_) -> None:
     """Subjects, study, files. Raises UsageError."""
-    try:
-        plan = make_plan()
+    with runner.sentences():
+        landmarks_dir = LANDMARKS_DIR.value and pathlib.Path(LANDMARKS_DIR.value)
+        if landmarks_dir is not None and not landmarks_dir.is_dir():
+            raise FaceError(f"--landmarks_dir={landmarks_dir} is not a folder.")
+        plan = FLAGS.plan(
+            models=[MODEL.value], presets=[PRESET.value], work_dir=WORK_DIR.value, landmarks_dir=landmarks_dir,
+            stride=STRIDE.value,
+        )  # fmt: skip
         micc_dir = _micc_dir()
-        subjects = dataset.find_subjects(micc_dir, chosen=SUBJECTS.value, scans=_scans())
-    except (FaceError, commands.UsageError) as error:
-        raise app.UsageError(str(error)) from None
+        scans = dataset.SCANS if SCAN.value == "best" else (SCAN.value,)
+        subjects = dataset.find_subjects(micc_dir, chosen=SUBJECTS.value, scans=scans)
     found = study.run(subjects, plan)
-    chosen = {"model": MODEL.value, "preset": PRESET.value, "size": plan.size, "scan": SCAN.value}
-    chosen |= {"max_frames": plan.sampling.max_frames, "stride": plan.sampling.stride or "spread over the video"}
+    chosen = {
+        "model": MODEL.value, "preset": PRESET.value, "size": plan.size, "scan": SCAN.value,
+        "max_frames": plan.sampling.max_frames, "stride": plan.sampling.stride or "spread over the video",
+    }  # fmt: skip
     is_synthetic = (micc_dir / build.MANIFEST).exists()  # then the paper's figures have no place beside ours
     title = build.TITLE if is_synthetic else "Errors on the MICC Florence set"
-    lines = markdown.head(title, chosen) + table.used_lines(found, smoke=SMOKE.value)
-    for protocol in plan.protocols:
-        lines += table.protocol_lines(found, protocol, beside_paper=not is_synthetic)
-    record = {"title": title, "settings": chosen} | table.to_record(found, plan.protocols)
-    figure = table.draw(found, plan.protocols, title=title)
-    markdown.write(OUTPUT_DIR.value, "micc_table1", lines, record, figure)
-    table.write_csv(pathlib.Path(OUTPUT_DIR.value) / "micc_table1.csv", found)
 
+    def section(found, protocol):
+        return table.protocol_lines(found, protocol, beside_paper=not is_synthetic), {}
 
-def make_plan() -> study.Plan:
-    """The flags as a plan. Raises FaceError or UsageError for what cannot be."""
-    landmarks_dir = LANDMARKS_DIR.value and pathlib.Path(LANDMARKS_DIR.value)
-    if landmarks_dir is not None and not landmarks_dir.is_dir():
-        raise FaceError(f"--landmarks_dir={landmarks_dir} is not a folder.")
-    store.resolve(MODEL.value)
-    return study.Plan(
-        protocols=tuple(find_protocol(name) for name in dict.fromkeys(PROTOCOLS.value)),
-        work_dir=commands.writable_folder(WORK_DIR.value),
-        landmarks_dir=landmarks_dir,
-        models=(MODEL.value,),
-        presets=(PRESET.value,),
-        fuses=tuple(dict.fromkeys(FUSE.value)),
-        size=SIZE.value or (128 if SMOKE.value else 256),
-        sampling=Sampling(MAX_FRAMES.value or (3 if SMOKE.value else 30), STRIDE.value),
-    )
+    FLAGS.write("micc_table1", title, chosen, found, plan, section)
 
 
 def _micc_dir() -> pathlib.Path:
     if not MICC_DIR.value:
         raise FaceError("Name the folder of the data set by --micc_dir; the MICC group of Florence gives access to it.")
     return pathlib.Path(MICC_DIR.value)
-
-
-def _scans() -> tuple[str, ...]:
-    return dataset.SCANS if SCAN.value == "best" else (SCAN.value,)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,17 @@ Expected: Collins' fits have raised corners and parted lips; both neutral faces 
 numbers are printed first.
 """
 
-import importlib.util
 import pathlib
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import matplotlib.cbook
 import numpy as np
 from absl import app, flags
-from matplotlib.figure import Figure
+from common import panels, portraits, program, report, runner
 
-from jaxface import frame
 from jaxface.detection.sources import find_landmarks
-from jaxface.execution import run_timed
-from jaxface.io.arrays import as_rgb, crop_window
-from jaxface.io.images import read_image
 from jaxface.models import store
-from jaxface.types import FaceError, MorphableModel
+from jaxface.types import MorphableModel
 
 MODEL = flags.DEFINE_string("model", "default", "name of an installed face model")
 SIZE = flags.DEFINE_integer("size", 384, "side of each picture, pixels", lower_bound=64)
@@ -44,16 +37,6 @@ class Faces(NamedTuple):
     shapes_mm: dict[str, jax.Array]
 
 
-def portraits() -> dict[str, np.ndarray]:
-    """Photos by name. Raises UsageError where scikit-image is missing."""
-    if importlib.util.find_spec("skimage") is None:
-        raise app.UsageError('The portrait of Eileen Collins is in scikit-image: pip install -e ".[landmarks,test]".')
-    from skimage import data
-
-    hopper = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    return {"Eileen Collins": as_rgb(data.astronaut()), "Grace Hopper": as_rgb(read_image(hopper))}
-
-
 def mouth(vertices_mm: jax.Array, *, model: MorphableModel) -> tuple[float, float]:
     """Height of the mouth's corners above the middle between the inner lips, and the gap between these (mm);
     NaN where the model does not know the points."""
@@ -66,60 +49,38 @@ def mouth(vertices_mm: jax.Array, *, model: MorphableModel) -> tuple[float, floa
 
 def fit_portrait(image: np.ndarray, model: MorphableModel, *, size: int) -> Faces:
     """The coarse fits and the neutral face, all as the photo's camera sees them. Raises FaceError without a face."""
-    landmarks, _ = find_landmarks(image)
-    templates, camera = frame.prepare(model), frame.make_camera(height=image.shape[0], width=image.shape[1])
-    first, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
-    crop = frame.square_crop(centre, side, size=size)
-    window = crop_window(image, crop, size=size)
-    refined = run_timed(frame.refine_coarse, first, landmarks, jnp.asarray(window), camera, crop, templates).value
-    neutral_mm = run_timed(frame.neutral_shape, refined.identity, model).value
+    face = program.locate(image, find_landmarks(image)[0], model, size=size)
+    first, refined = face.fit, program.shade(face, model).fit
     shown = {
         "landmarks": (first.vertices_mm, first.pose),
         "with shading": (refined.vertices_mm, refined.pose),
-        "neutral": (neutral_mm, refined.pose),
+        "neutral": (program.neutral(refined.identity, model), refined.pose),
     }
-    pictures = {"photo": window}
+    pictures = {"photo": np.asarray(face.window)}
     for title, (vertices_mm, pose) in shown.items():
-        arguments = (vertices_mm, model.triangles, pose, camera, crop)
-        pictures[title] = np.asarray(run_timed(frame.clay_picture, *arguments, size=size).value)
+        pictures[title] = program.clay(vertices_mm, model.triangles, pose, face.camera, face.crop, size=size)
     return Faces(pictures, {title: vertices_mm for title, (vertices_mm, _) in shown.items()})
-
-
-def draw(found: dict[str, Faces], lines: dict[str, dict[str, str]]) -> Figure:
-    """A row a portrait, with the numbers under the pictures."""
-    figure = Figure(figsize=(12.8, 3.6 * len(found)), layout="constrained")
-    panels = figure.subplots(len(found), 4, squeeze=False)
-    for row, (name, each) in zip(panels, found.items(), strict=True):
-        for panel, (title, picture) in zip(row, each.pictures.items(), strict=True):
-            panel.imshow(np.clip(picture, 0.0, 1.0))
-            panel.set_title(f"{name}, {title}", fontsize=9)
-            panel.set_xlabel(lines[name].get(title, ""), fontsize=8)
-            panel.set(xticks=[], yticks=[])
-    return figure
 
 
 def main(_) -> None:
     """Fits, numbers, picture."""
-    found, lines = {}, {}
-    try:
+    with runner.sentences():
         model = store.resolve(MODEL.value)
-        for name, image in portraits().items():
-            found[name] = fit_portrait(image, model, size=SIZE.value)
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
+        found = {name: fit_portrait(image, model, size=SIZE.value) for name, image in portraits.load([]).items()}
 
     def describe(vertices_mm):
         lift, gap = mouth(vertices_mm, model=model)
         return f"corners {lift:+.1f} mm, lips {gap:.1f} mm apart"
 
     print(f"Model {model.name}, mean face: {describe(model.mean_mm)}")
-    for name, each in found.items():
-        lines[name] = {title: describe(vertices_mm) for title, vertices_mm in each.shapes_mm.items()}
-        for title, line in lines[name].items():
+    lines = {name: {title: describe(mm) for title, mm in each.shapes_mm.items()} for name, each in found.items()}
+    for name, each in lines.items():
+        for title, line in each.items():
             print(f"{name}, {title}: {line}")
     folder = pathlib.Path(OUTPUT_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    draw(found, lines).savefig(folder / "neutral_faces.png", dpi=110)
+    figure = panels.grid({name: each.pictures for name, each in found.items()}, captions=lines)
+    report.save_figure(folder / "neutral_faces.png", figure)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 def chosen(names: list[str]) -> list[Runner]:
     """The runners with tiny sizes, or those of them that are named and whose files these read. Raises UsageError for
     other names."""
-    cheap = {runner.name: runner for runner in RUNNERS if runner.smoke is not None}
+    cheap = {runner.name: runner for runner in RUNNERS if not runner.long}
     for name in names:
         if name not in cheap:
             raise app.UsageError(f"There is no runner {name!r} with tiny sizes; take some of {', '.join(cheap)}.")

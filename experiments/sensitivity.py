@@ -18,11 +18,11 @@ too is a reason to change a preset.
 """
 
 from absl import app, flags
-from figure_study import markdown
+from common import runner
+from common.report import head, write
 from sensitivity_study import report, sweep
 
-from jaxface.models import store
-from jaxface.types import FaceError, MorphableModel
+from jaxface.types import MorphableModel
 
 TITLE = "Sensitivity to each weight of the presets"
 FACTORS = {"default": (0.1, 0.333, 3.0, 10.0), "paper": (0.1, 10.0)}
@@ -30,17 +30,8 @@ FEWER = {"default": 1, "paper": 4}  # the paper's preset is slow: so many times 
 HELD_OUT = 0  # seed of the faces that choose nothing, those of accuracy.py
 
 PRESET_NAMES = flags.DEFINE_list("presets", list(FACTORS), "presets whose weights are swept")
-CASES = flags.DEFINE_integer(
-    "cases", 8, "photographs for the preset default, a quarter as many for paper", lower_bound=1
-)
 CHECK = flags.DEFINE_bool("check", False, f"run the best values on the faces of seed {HELD_OUT}")
-SEED = flags.DEFINE_integer("seed", 1, "of the faces that are swept over")
-MODEL = flags.DEFINE_string("model", "default", "name of an installed face model")
-SIZE = flags.DEFINE_integer(
-    "size", None, "side of the photographs and of the crop, pixels; default 256", lower_bound=64
-)
-SMOKE = flags.DEFINE_bool("smoke", False, "tiny sizes, to see that everything runs; its figures mean nothing")
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where table, numbers and picture go")
+FLAGS = runner.Flags(size=(256, 128), cases=(8, 1), seed=1)
 
 
 def make_grounds(preset: str, model: MorphableModel, settings: dict, *, seed: int) -> list[sweep.Ground]:
@@ -68,7 +59,7 @@ def run(model: MorphableModel, settings: dict) -> tuple[list[str], dict, list[sw
     rows, lines = [], []
     for preset in settings["presets"]:
         grounds = make_grounds(preset, model, settings, seed=settings["seed"])
-        factors = FACTORS[preset][-1:] if SMOKE.value else FACTORS[preset]
+        factors = FACTORS[preset][-1:] if FLAGS.smoke else FACTORS[preset]
         rows += sweep.sweep(grounds, preset, factors=factors, size=settings["size"])
         lines += report.table(rows, preset)
     curves = report.curves(rows).values()
@@ -91,19 +82,17 @@ def main(_) -> None:
     for name in PRESET_NAMES.value:
         if name not in FACTORS:
             raise app.UsageError(f"There is no preset {name!r}; take one of {', '.join(FACTORS)}.")
-    if CHECK.value and SEED.value == HELD_OUT:
+    with runner.sentences():
+        setup = FLAGS.setup()
+    if CHECK.value and setup.seed == HELD_OUT:
         raise app.UsageError(f"--check needs other faces than those swept over: --seed={HELD_OUT} are held out.")
     settings = {
-        "presets": PRESET_NAMES.value, "model": MODEL.value, "cases": 1 if SMOKE.value else CASES.value,
-        "size": SIZE.value or (128 if SMOKE.value else 256), "seed": SEED.value,
-        "landmarks": sweep.landmark_source(smoke=SMOKE.value),
+        "presets": PRESET_NAMES.value, "model": FLAGS.model_name, "cases": FLAGS.cases, "size": setup.size,
+        "seed": setup.seed, "landmarks": sweep.landmark_source(smoke=FLAGS.smoke),
     }  # fmt: skip
-    try:
-        lines, record, rows = run(store.resolve(MODEL.value), settings)
-    except FaceError as error:
-        raise app.UsageError(str(error)) from None
-    lines = [*markdown.head(TITLE, settings), *lines]
-    markdown.write(OUTPUT_DIR.value, "sensitivity", lines, record, report.draw(rows))
+    with runner.sentences():
+        lines, record, rows = run(setup.model, settings)
+    write(FLAGS.output_dir, "sensitivity", [*head(TITLE, settings), *lines], record, report.draw(rows))
 
 
 if __name__ == "__main__":

@@ -6,20 +6,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import faces, report, truth
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from accuracy_study import compare, faces, report
 from jaxface.detection.sources import find_landmarks
 from jaxface.energies.skin import SkinPatches, skin_patches
-from jaxface.rendering.camera import orthographic, project
+from jaxface.rendering.camera import orthographic
 from jaxface.stages import coarse
 from jaxface.types import CoarseFit, Crop, FaceError, Landmarks, MorphableModel
 
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 NUM_POINTS = 1000  # of the truth, for ICP: a third of accuracy.py's, for speed
 SEED = 1  # accuracy.py has 0: what is tuned here is not judged on the same faces there
-METRICS = {"rmse_mm": "RMSE (mm)", "normal_degrees": "normal error (deg)"}
+METRICS = dict(sorted(truth.METRICS.items(), reverse=True))
 VIEWS = ("frontal", "yaw 30")
 
 
@@ -36,7 +36,7 @@ class Ground(NamedTuple):
     yaw: int
     image: np.ndarray
     landmarks: Landmarks
-    field: compare.Field
+    field: truth.Field
 
 
 class Setting(NamedTuple):
@@ -87,10 +87,9 @@ def fit_with(setting: Setting, landmarks: Landmarks, image: np.ndarray, subject:
     return fit if setting == LANDMARKS_ALONE else _fit_shading(fit, landmarks, image, changes, subject)
 
 
-def draw_fit(result: CoarseFit, model: MorphableModel, *, size: int) -> compare.Shape:
+def draw_fit(result: CoarseFit, model: MorphableModel, *, size: int) -> truth.Shape:
     """The face as the photograph's camera sees it."""
-    vertices_px = project(result.vertices_mm, result.pose, camera=orthographic())
-    return compare.draw_shape(vertices_px, compare.face_triangles(model), size=size)
+    return truth.place(result.vertices_mm, truth.face_triangles(model), result.pose, orthographic(), size=size)
 
 
 def make_grounds(
@@ -99,15 +98,15 @@ def make_grounds(
     """Photographs with a face found; judged is what the fit with the default weights covers."""
     grounds = []
     for case in tqdm(faces.make_cases(world, count=count), desc=f"photographs, {world}"):
-        truth = photograph(case, size=size, seed=SEED)
+        face = photograph(case, size=size, seed=SEED)
         try:
-            landmarks, _ = find_landmarks(truth.image)
+            landmarks, _ = find_landmarks(face.image)
         except FaceError as error:
             tqdm.write(f"{case.name} is left out: {error}")
             continue
-        shape = draw_fit(fit_with(DEFAULTS, landmarks, truth.image, subject), subject.model, size=size)
-        field = compare.judge(truth, [shape.view.covered], size=size)
-        grounds.append(Ground(case.yaw, truth.image, landmarks, field))
+        shape = draw_fit(fit_with(DEFAULTS, landmarks, face.image, subject), subject.model, size=size)
+        field = truth.judge(face, [shape.view.covered], size=size)
+        grounds.append(Ground(case.yaw, face.image, landmarks, field))
     return grounds
 
 
@@ -119,7 +118,7 @@ def score(grounds: list[Ground], setting: Setting, subject: Subject, *, size: in
         found = dict.fromkeys(METRICS, float("nan"))
         if result.finite:
             shape = draw_fit(result, subject.model, size=size)
-            found = compare.shape_errors(ground.field, shape, num_points=NUM_POINTS)
+            found = truth.shape_errors(ground.field, shape, num_points=NUM_POINTS)
         errors[VIEWS[ground.yaw != 0]].append(found)
     return {
         view: {metric: float(np.mean([found[metric] for found in each])) for metric in METRICS}
@@ -141,9 +140,9 @@ def sweep(
     return rows
 
 
-def to_markdown(rows: list[dict]) -> str:
+def lines(rows: list[dict]) -> list[str]:
     """A table a model."""
-    lines = ["# One weight of the coarse fit at a time", ""]
+    lines = []
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = [row for row in rows if row["model"] == model]
         views = list(mine[0]["errors"])
@@ -154,7 +153,7 @@ def to_markdown(rows: list[dict]) -> str:
             cells.append([row["field"], *changed, *errors])
         title = f"## Model {model} on {mine[0]['cases']} photographs of the world {mine[0]['world']}"
         lines += [title, "", *report.format_table(cells), ""]
-    return "\n".join(lines)
+    return lines
 
 
 def draw_curves(rows: list[dict]) -> Figure:

@@ -3,29 +3,32 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, report
+from common import faces, program, report, truth
+from common.runner import Setup
 
 from albedo_study import scenes, terms
-from jaxface import frame
-from jaxface.evaluation.metrics import high_pass, high_pass_correlation
+from jaxface.detection.sources import find_landmarks
+from jaxface.evaluation.metrics import high_pass
 from jaxface.execution import run_timed
 from jaxface.presets import PRESETS
-from jaxface.rendering.camera import crop_camera, crop_pose, project
 from jaxface.rendering.lighting import shading
-from jaxface.stages import detail
-from jaxface.types import FaceError, FineMaps, MorphableModel
+from jaxface.types import FaceError, FineMaps
 
 RELIEF_MM = 2.0  # sigma of the high-pass within which relief and texture are told apart
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 _CONFIDENT = 0.5  # where the fine stage counts a pixel as skin
 BEFORE = "before the fine stage"  # the row of the surface that all terms start from
 COLUMNS = {
+    "preset": ("preset", ""),
+    "detail term": ("term", ""),
+    "cases": ("cases", ""),
     "albedo error (%)": ("albedo_error_percent", ".1f"),
     "relief left in albedo": ("relief_left", ".2f"),
     "texture kept": ("texture_kept", ".2f"),
     "normal error (deg)": ("normal_degrees", ".3f"),
     "RMSE (mm)": ("rmse_mm", ".4f"),
     "correlation with true relief": ("relief_correlation", ".3f"),
+    "least normal error in": ("least_normal_error_share", "share"),
 }
 
 
@@ -38,31 +41,49 @@ def fit(scene: scenes.Scene, *, term: str, preset: str) -> FineMaps:
     return jax.tree.map(np.asarray, maps)
 
 
-def measure(world: scenes.World, model: MorphableModel) -> dict[str, dict[str, dict[str, float]]]:
+def draw(image: np.ndarray, setup: Setup) -> tuple[dict, dict, list]:
+    """A row for each preset. Raises FaceError without a face."""
+    landmarks, rows = find_landmarks(image)[0], {}
+    for preset in PRESETS:
+        scene = scenes.fit_scene(image, landmarks, setup.model, preset=preset, size=setup.size)
+        rows[preset] = pictures(scene, preset=preset)
+    return rows, {}, []
+
+
+def measure(case: faces.Case, setup: Setup) -> list[dict]:
     """Figures by preset and term, all on the same pixels; under `BEFORE`, the surface before the fine stage."""
-    image = np.asarray(world.face.image)
-    fixed = dict(size=len(image), whole=True)
-    drawn = {preset: scenes.fit_scene(image, world.landmarks, model, preset=preset, **fixed) for preset in PRESETS}
+    world, model = scenes.make_world(case, size=setup.size, seed=setup.seed), setup.model
+    drawn = {
+        preset: scenes.fit_scene(world.truth.image, world.landmarks, model, preset=preset, size=setup.size, whole=True)
+        for preset in PRESETS
+    }
     field = scenes.judge(world, list(drawn.values()))
-    found = {}
+    found = []
     for preset, scene in drawn.items():
-        medium_px = _place(scene.base_mm, scene)
-        medium = compare.draw_shape(medium_px, compare.face_triangles(model), size=len(field.mask))
-        found[preset] = {BEFORE: compare.shape_errors(field, medium)}
+        before = _errors(field, scene, scene.base_mm, truth.face_triangles(model))
+        found.append({"preset": preset, "term": BEFORE} | before)
         for term in terms.TERMS:
             maps = fit(scene, term=term, preset=preset)
-            surface = compare.shape_errors(field, _fine_shape(scene, maps, model))
-            found[preset][term] = albedo_figures(world, maps, field) | surface | _relief(maps, field)
+            fine_mm = program.displace(scene.shapes.face, scene.base_mm, maps, model)
+            surface = _errors(field, scene, fine_mm, truth.fine_face_triangles(model))
+            figures = albedo_figures(world, maps, field) | surface | _relief(maps, field)
+            found.append({"preset": preset, "term": term} | figures)
     return found
 
 
-def albedo_figures(world: scenes.World, maps: FineMaps, field: compare.Field) -> dict[str, float]:
+def _errors(field: truth.Field, scene: scenes.Scene, vertices_mm, triangles: np.ndarray) -> dict[str, float]:
+    face = scene.shapes.face
+    shape = truth.place(vertices_mm, triangles, face.fit.pose, face.camera, size=len(field.mask))
+    return truth.shape_errors(field, shape)
+
+
+def albedo_figures(world: scenes.World, maps: FineMaps, field: truth.Field) -> dict[str, float]:
     """How far the albedo is from the true one (rms, relative, each channel scaled to fit), and how much of the shading
     of the true relief, and of the true texture, is found in it: regression of its high-passed logarithm on both."""
     mask = field.facing & (maps.confidence > _CONFIDENT)
-    ours, truth = (np.asarray(x, np.float64)[mask] for x in (maps.albedo, world.face.albedo))
-    scale = np.sum(ours * truth, axis=0) / np.sum(ours * ours, axis=0)
-    error = np.sqrt(np.mean((scale * ours - truth) ** 2) / np.mean(truth**2))
+    ours, true = (np.asarray(x, np.float64)[mask] for x in (maps.albedo, world.face.albedo))
+    scale = np.sum(ours * true, axis=0) / np.sum(ours * ours, axis=0)
+    error = np.sqrt(np.mean((scale * ours - true) ** 2) / np.mean(true**2))
     smooth = np.asarray(run_timed(shading, jnp.asarray(field.smooth.normals_image), world.face.light).value)
     lit = {"true": world.face.albedo * world.face.shading, "smooth": world.face.albedo * smooth}
     logs = {name: _log(values) for name, values in lit.items()}
@@ -78,58 +99,33 @@ def _log(colours) -> np.ndarray:
     return np.log(np.maximum(np.asarray(colours, np.float64) @ _LUMINANCE, 1e-3))
 
 
-def _relief(maps: FineMaps, field: compare.Field) -> dict[str, float]:
+def _relief(maps: FineMaps, field: truth.Field) -> dict[str, float]:
     """Correlation of what the fine stage changed with the true relief, both along the normal, high-passed."""
     along = field.smooth.normals_image[..., 2]
     ours = along * (maps.height_px - maps.medium_height_px)
-    truth = along * (field.view.height_px - field.smooth.height_px)
-    sigma_px = RELIEF_MM * field.px_per_mm
-    value = high_pass_correlation(ours, truth, mask=field.facing & (maps.confidence > _CONFIDENT), sigma_px=sigma_px)
-    return {"relief_correlation": float(np.nan_to_num(value))}
+    true = along * (field.view.height_px - field.smooth.height_px)
+    mask = field.facing & (maps.confidence > _CONFIDENT)
+    return {"relief_correlation": truth.correlation(field, ours, true, mask=mask, sigma_mm=RELIEF_MM)}
 
 
-def _fine_shape(scene: scenes.Scene, maps: FineMaps, model: MorphableModel) -> compare.Shape:
-    """The mesh that the maps lead to."""
-    shapes = scene.shapes
-    pose, camera = crop_pose(shapes.fit.pose, shapes.crop), crop_camera(shapes.camera, shapes.crop)
-    maps = jax.tree.map(jnp.asarray, maps)
-    vertices_mm = run_timed(_displace, scene.base_mm, maps, pose, camera, frame.prepare(model)).value
-    triangles = compare.fine_face_triangles(model)
-    return compare.draw_shape(_place(vertices_mm, scene), triangles, size=scene.window.shape[0])
-
-
-def _displace(medium_mm, maps, pose, camera, templates):
-    return detail.run(medium_mm, maps, pose, camera, model=templates.model, template=templates.detail).vertices_mm
-
-
-def _place(vertices_mm, scene: scenes.Scene):
-    return project(vertices_mm, scene.shapes.fit.pose, camera=scene.shapes.camera)
-
-
-def summarise(cases: list[dict]) -> list[dict]:
+def summarise(records: list[dict]) -> list[dict]:
     """Means for each preset and row, and in how many cases a term has the least normal error of all terms."""
-    rows = []
-    for preset, by_term in cases[0].items():
-        for term in by_term:
-            found = [case[preset][term] for case in cases]
-            row = {"preset": preset, "term": term, "cases": len(found)}
-            row |= {key: float(np.mean([figures[key] for figures in found])) for key in found[0]}
-            if term != BEFORE:
-                best = [min(terms.TERMS, key=lambda name, c=case: c[preset][name]["normal_degrees"]) for case in cases]
-                row["least_normal_error_share"] = best.count(term) / len(cases)
-            rows.append(row)
-    return rows
+    best = {}
+    for record in records:
+        if record["term"] != BEFORE:
+            key = record["case"], record["preset"]
+            best[key] = min(best.get(key, record), record, key=lambda each: each["normal_degrees"])
+    marked = [
+        each if each["term"] == BEFORE
+        else each | {"least_normal_error_share": float(each is best[each["case"], each["preset"]])}
+        for each in records
+    ]  # fmt: skip
+    return report.means(marked, "preset", "term")
 
 
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
-    cells = [["preset", "detail term", "cases", *COLUMNS, "least normal error in"]]
-    for row in rows:
-        figures = [format(row[key], style) if key in row else "-" for key, style in COLUMNS.values()]
-        share = row.get("least_normal_error_share")
-        last = "-" if share is None else f"{100 * share:.0f} %"
-        cells.append([row["preset"], row["term"], str(row["cases"]), *figures, last])
-    return report.format_table(cells)
+    return report.table(rows, COLUMNS)
 
 
 def pictures(scene: scenes.Scene, *, preset: str) -> dict[str, np.ndarray]:

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import faces, report
+from common import faces, report
+from common.runner import Setup
 from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.stats import rankdata
 
@@ -40,14 +41,6 @@ class Sources(NamedTuple):
     face: np.ndarray
 
 
-class Judged(NamedTuple):
-    """A rendered photograph, which of its pixels are what, and the figures by detector and comparison."""
-
-    image: np.ndarray
-    labels: dict[str, np.ndarray]
-    figures: dict[str, dict[str, float]]
-
-
 def detect(image: np.ndarray) -> dict[str, np.ndarray]:
     """What each of `DETECTORS` sees on a square picture. "Laplace, averaged" is the mean over RTV's own window."""
     schedules = {preset: PRESETS[preset](size=image.shape[0]).schedule for preset in PRESETS}
@@ -75,7 +68,7 @@ def find_sources(case: faces.Case, *, size: int, seed: int) -> Sources:
 
     def render(**changes) -> SyntheticFace:
         settings = FaceSettings(noise=0.0, detail_mm=0.0, texture=0.0)._replace(**changes)
-        return scenes.photograph(case, size=size, seed=seed, settings=settings)
+        return faces.photograph(case, size=size, seed=seed, settings=settings)
 
     plain, usual = render(), FaceSettings()
     grey = np.asarray(luminance(plain.image))
@@ -111,55 +104,57 @@ def _level(values: np.ndarray, share: float) -> float:
 
 def separation(values: np.ndarray, above: np.ndarray, below: np.ndarray) -> float:
     """Probability that `values` is larger at a random pixel of `above` than at one of `below` (the area under the ROC
-    curve): 0.5 tells nothing, 1 all; NaN where a set is empty."""
+    curve): 0.5 tells nothing, 1 all; neither set may be empty."""
     high, low = values[above], values[below]
-    if not (high.size and low.size):
-        return float("nan")
     ranks = rankdata(np.concatenate([high, low]))[: high.size]
     return float((ranks.sum() - high.size * (high.size + 1) / 2) / (high.size * low.size))
 
 
-def judge(case: faces.Case, *, size: int, seed: int) -> Judged:
-    """The photograph as it is, with its noise, and how well each detector does on it."""
-    sources = find_sources(case, size=size, seed=seed)
-    marked = labels(sources, scenes.true_regions(case, size=size, seed=seed)["eyebrow"])
-    image = np.asarray(scenes.photograph(case, size=size, seed=seed).image)
-    found = detect(image)
-    figures = {
-        detector: {
-            title: separation(found[detector], marked[above], marked[below])
-            for title, (above, below) in COMPARISONS.items()
-        }
-        for detector in DETECTORS
-    }
-    return Judged(image, marked, figures)
+def true_labels(case: faces.Case, setup: Setup) -> dict[str, np.ndarray]:
+    """Which pixels of a case are what."""
+    brows = scenes.true_regions(case, size=setup.size, seed=setup.seed)["eyebrow"]
+    return labels(find_sources(case, size=setup.size, seed=setup.seed), brows)
 
 
-def summarise(cases: list[dict]) -> list[dict]:
-    """Means over the cases; one that has no pixels of a kind does not count there."""
+def measure(case: faces.Case, setup: Setup) -> list[dict]:
+    """How well each detector does on the photograph as it is, with its noise, where there are pixels of both kinds."""
+    marked = true_labels(case, setup)
+    found = detect(np.asarray(faces.photograph(case, size=setup.size, seed=setup.seed).image))
+    kinds = {title: pair for title, pair in COMPARISONS.items() if all(marked[kind].any() for kind in pair)}
     return [
-        {"detector": detector}
-        | {title: float(np.nanmean([case[detector][title] for case in cases])) for title in COMPARISONS}
-        for detector in DETECTORS
+        {"detector": name}
+        | {title: separation(found[name], marked[above], marked[below]) for title, (above, below) in kinds.items()}
+        for name in DETECTORS
     ]
+
+
+def summarise(records: list[dict]) -> list[dict]:
+    """Means over the cases."""
+    return report.means(records, "detector")
 
 
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
-    cells = [["detector", *COMPARISONS]]
-    cells += [[row["detector"], *(f"{row[title]:.3f}" for title in COMPARISONS)] for row in rows]
-    return report.format_table(cells)
+    return report.table(rows, {"detector": ("detector", "")} | {title: (title, ".3f") for title in COMPARISONS})
+
+
+def draw(image: np.ndarray, setup: Setup) -> tuple[dict, dict, list]:
+    """One row: the crop, and what the detectors see. Raises FaceError without a face."""
+    return {"": pictures(scenes.crop_photo(image, setup.model, size=setup.size))}, {}, []
+
+
+def draw_case(case: faces.Case, setup: Setup) -> tuple[dict, dict]:
+    """A rendered face with its true relief in red, texture in green, contours in blue."""
+    marked = true_labels(case, setup)
+    picture = np.stack([marked[name] for name in ("relief", "texture", "contours")], axis=-1).astype(np.float32)
+    image = np.asarray(faces.photograph(case, size=setup.size, seed=setup.seed).image)
+    return pictures(image) | {"truth": picture}, {"truth": "red relief, green texture,\nblue contours"}
 
 
 def pictures(image: np.ndarray) -> dict[str, np.ndarray]:
-    """One row of the figure: the picture, and what the detectors of Fig. 5 see, brighter where more."""
+    """The picture, and what the detectors of Fig. 5 see, brighter where more."""
     found = {name: brightened(values) for name, values in detect(image).items() if name != LAPLACE_MEAN}
     return {"input": image} | found
-
-
-def marked_picture(marked: dict[str, np.ndarray]) -> np.ndarray:
-    """True relief red, texture green, contours blue."""
-    return np.stack([marked[name] for name in ("relief", "texture", "contours")], axis=-1).astype(np.float32)
 
 
 def brightened(values: np.ndarray) -> np.ndarray:

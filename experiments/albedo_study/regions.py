@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from accuracy_study import faces, report
+from common import faces, program, report
+from common.runner import Setup
 
 from albedo_study import scenes
 from jaxface.detection.sources import find_landmarks
@@ -46,13 +47,9 @@ def observe_all(
         for name, params in parsers.found.items():
             found[preset, name] = scene.inputs
             if params is not None:
-                parsing = tools.parse(image, scene.shapes.crop, params, size=size, run=_run)
-                found[preset, name] = scenes.with_parsing(scene, parsing, model)
+                parsing = program.parse(scene.shapes.face, image, params)
+                found[preset, name] = program.see(scene.shapes.face, scene.base_mm, model, parsing=parsing)
     return found
-
-
-def _run(function, *arrays, **static):
-    return run_timed(function, *arrays, **static).value
 
 
 def to_labels(inputs: FineInputs) -> dict[str, np.ndarray]:
@@ -71,33 +68,32 @@ def overlap(found: dict[str, np.ndarray], true: dict[str, np.ndarray]) -> dict[s
     return figures
 
 
-def measure(
-    case: faces.Case, model: MorphableModel, parsers: Parsers, *, size: int, seed: int
-) -> dict[tuple[str, str], dict[str, float]]:
+def draw(image: np.ndarray, setup: Setup, *, parsers: Parsers) -> tuple[dict, dict, list]:
+    """A row for each preset and parser. Raises FaceError without a face."""
+    seen = observe_all(image, setup.model, parsers, size=setup.size)
+    return {", ".join(names): pictures(inputs, preset=names[0]) for names, inputs in seen.items()}, {}, []
+
+
+def measure(case: faces.Case, setup: Setup, *, parsers: Parsers) -> list[dict]:
     """By preset and parser, with MediaPipe's landmarks. Raises FaceError where it finds no face."""
-    true = scenes.true_regions(case, size=size, seed=seed)
-    seen = observe_all(
-        np.asarray(scenes.photograph(case, size=size, seed=seed).image), model, parsers, size=size, whole=True
-    )
-    return {names: overlap(to_labels(inputs), true) for names, inputs in seen.items()}
+    true = scenes.true_regions(case, size=setup.size, seed=setup.seed)
+    image = np.asarray(faces.photograph(case, size=setup.size, seed=setup.seed).image)
+    seen = observe_all(image, setup.model, parsers, size=setup.size, whole=True)
+    return [
+        {"preset": preset, "parser": parser} | overlap(to_labels(inputs), true)
+        for (preset, parser), inputs in seen.items()
+    ]
 
 
-def summarise(cases: list[dict[tuple[str, str], dict[str, float]]]) -> list[dict]:
+def summarise(records: list[dict]) -> list[dict]:
     """Means for each preset and parser."""
-    rows = []
-    for preset, parser in cases[0] if cases else ():
-        found = [case[preset, parser] for case in cases]
-        means = {name: float(np.mean([figures[name] for figures in found])) for name in REGIONS}
-        rows.append({"preset": preset, "parser": parser, "cases": len(found), **means})
-    return rows
+    return report.means(records, "preset", "parser")
 
 
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
-    cells = [["preset", "regions by", "cases", *(f"IoU, {name}" for name in REGIONS)]]
-    for row in rows:
-        cells.append([row["preset"], row["parser"], str(row["cases"]), *(f"{row[name]:.3f}" for name in REGIONS)])
-    return report.format_table(cells)
+    columns = {"preset": ("preset", ""), "regions by": ("parser", ""), "cases": ("cases", "")}
+    return report.table(rows, columns | {f"IoU, {name}": (name, ".3f") for name in REGIONS})
 
 
 def pictures(inputs: FineInputs, *, preset: str) -> dict[str, np.ndarray]:

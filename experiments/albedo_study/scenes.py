@@ -1,25 +1,18 @@
 """A face before the fine stage, on a photo or on a rendered photograph whose truth is known."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces
+from common import faces, program, truth
 from figure_study import two_shapes
 
-from jaxface import frame
 from jaxface.detection.sources import find_landmarks
 from jaxface.execution import run_timed
-from jaxface.geometry.subdivision import loop_subdivision, subdivide
-from jaxface.io.arrays import crop_window
-from jaxface.morphable.default import load_default
-from jaxface.rendering.camera import crop_camera, crop_pose
 from jaxface.rendering.clay import lambert
-from jaxface.stages import observe
-from jaxface.synthetic import FaceSettings, SyntheticFace, preset_light, synthetic_face
-from jaxface.types import Crop, FineInputs, Landmarks, MorphableModel, Parsing, Region
+from jaxface.synthetic import SyntheticFace
+from jaxface.types import Crop, FineInputs, Landmarks, MorphableModel, Region
 
 OPENINGS = (Region.EYE_OPENING, Region.MOUTH_OPENING)
 
@@ -29,7 +22,6 @@ class Scene(NamedTuple):
 
     inputs: FineInputs
     shapes: two_shapes.Shapes
-    inside: jax.Array  # 1 where the crop lies on the photo
 
     @property
     def window(self) -> np.ndarray:
@@ -38,29 +30,22 @@ class Scene(NamedTuple):
     @property
     def base_mm(self) -> jax.Array:
         """The medium shape, or the coarse one where the pipeline would keep that."""
-        return _base_mm(self.shapes)
+        return jnp.asarray(self.shapes.vertices_mm["medium" if self.shapes.kept else "coarse"])
 
 
 class World(NamedTuple):
-    """A rendered photograph with all that is true of it, and its shape as `compare` takes it."""
+    """A rendered photograph with all that is true of it, and its shape as `truth` takes it."""
 
     face: SyntheticFace
     truth: faces.Truth
     landmarks: Landmarks  # true points with noise: no detector is on trial
 
 
-def photograph(case: faces.Case, *, size: int, seed: int, settings: FaceSettings = FaceSettings()) -> SyntheticFace:
-    """The face of `faces.default_truth`, with the maps it was rendered from; `settings` changes what is on its skin."""
-    light, yaw = preset_light(case.light), float(np.radians(case.yaw))
-    key, model = faces.identity_key(case, seed=seed), load_default()
-    return synthetic_face(key, model=model, size=size, yaw=yaw, light=light, settings=settings, levels=faces.LEVELS)
-
-
 def make_world(case: faces.Case, *, size: int, seed: int) -> World:
     """A case with its truth."""
-    truth = faces.default_truth(case, size=size, seed=seed)
-    landmarks = faces.noisy_landmarks(truth, seed=seed + 1000 * case.identity + abs(case.yaw))
-    return World(photograph(case, size=size, seed=seed), truth, landmarks)
+    face = faces.photograph(case, size=size, seed=seed)
+    true = faces.truth_of(face)
+    return World(face, true, faces.noisy_landmarks(true, seed=seed + 1000 * case.identity + abs(case.yaw)))
 
 
 def fit_scene(
@@ -70,44 +55,15 @@ def fit_scene(
     (square) photograph for the crop, so that the truth's maps lie on it pixel on pixel. Raises FaceError."""
     shapes = two_shapes.fit_shapes(image, landmarks, model, preset=preset, size=size)
     if whole:
-        shapes = shapes._replace(crop=Crop(jnp.zeros(2), jnp.float32(1.0)))
-    window = jnp.asarray(crop_window(image, shapes.crop, size=size))
-    inside = _on_photo(shapes.crop, size=size, height=image.shape[0], width=image.shape[1])
-    return Scene(_observe(window, shapes, model, inside=inside, parsing=None), shapes, inside)
+        whole_photo = Crop(jnp.zeros(2), jnp.float32(1.0))
+        shapes = shapes._replace(face=program.look(shapes.face, image, whole_photo, size=size))
+    scene = Scene(None, shapes)
+    return scene._replace(inputs=program.see(shapes.face, scene.base_mm, model))
 
 
 def crop_photo(image: np.ndarray, model: MorphableModel, *, size: int) -> np.ndarray:
     """The crop about the coarse face. Raises FaceError without one."""
-    camera = frame.make_camera(height=image.shape[0], width=image.shape[1])
-    arguments = (find_landmarks(image)[0], camera, frame.prepare(model), None)
-    _, centre, side = run_timed(frame.fit_coarse, *arguments).value
-    return crop_window(image, frame.square_crop(centre, side, size=size), size=size)
-
-
-def with_parsing(scene: Scene, parsing: Parsing, model: MorphableModel) -> FineInputs:
-    """What the fine stage sees where a network tells the regions."""
-    return _observe(scene.inputs.image, scene.shapes, model, inside=scene.inside, parsing=parsing)
-
-
-def _base_mm(shapes: two_shapes.Shapes) -> jax.Array:
-    return jnp.asarray(shapes.vertices_mm["medium" if shapes.kept else "coarse"])
-
-
-def _observe(window, shapes: two_shapes.Shapes, model: MorphableModel, *, inside, parsing) -> FineInputs:
-    pose, camera = crop_pose(shapes.fit.pose, shapes.crop), crop_camera(shapes.camera, shapes.crop)
-    return run_timed(_draw, window, _base_mm(shapes), pose, camera, frame.prepare(model), inside, parsing).value
-
-
-def _draw(window, vertices_mm, pose, camera, templates, inside, parsing) -> FineInputs:
-    shared = dict(camera=camera, model=templates.model, surface=templates.surface)
-    return observe.run(window, vertices_mm, pose, inside=inside, parsing=parsing, **shared)
-
-
-def _on_photo(crop: Crop, *, size: int, height: int, width: int) -> jax.Array:
-    """1 where a crop pixel lies on the photo."""
-    x, y = (float(offset) + np.arange(size) / float(crop.zoom) for offset in crop.offset_px)
-    inside = ((y > -0.5) & (y < height - 0.5))[:, None] & ((x > -0.5) & (x < width - 0.5))[None, :]
-    return jnp.asarray(inside, jnp.float32)
+    return np.asarray(program.locate(image, find_landmarks(image)[0], model, size=size).window)
 
 
 def shaded(normals_image: np.ndarray, covered: np.ndarray) -> np.ndarray:
@@ -116,28 +72,19 @@ def shaded(normals_image: np.ndarray, covered: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(covered) > 0.5, np.clip(0.8 * clay, 0.0, 1.0), 1.0)
 
 
-def judge(world: World, scenes: list[Scene]) -> compare.Field:
+def judge(world: World, scenes: list[Scene]) -> truth.Field:
     """Where the true face and all of ours are seen, less openings and rim."""
     covers = [np.asarray(scene.inputs.covered) > 0.5 for scene in scenes]
-    return compare.judge(world.truth, covers, size=world.truth.image.shape[0])
+    return truth.judge(world.truth, covers, size=world.truth.image.shape[0])
 
 
 def true_regions(case: faces.Case, *, size: int, seed: int) -> dict[str, np.ndarray]:
     """Where the rendered photograph truly shows skin, brows and lips, and eyes or an open mouth (bool, by name)."""
-    truth = faces.default_truth(case, size=size, seed=seed)
+    face = faces.default_truth(case, size=size, seed=seed)
     names = {"eyebrow": (Region.EYEBROW,), "mouth": (Region.MOUTH,), "openings": OPENINGS}
     drawn = {
-        name: compare.draw(truth.vertices_px, truth.triangles, _share(of), size=size) for name, of in names.items()
+        name: truth.draw(face.vertices_px, face.triangles, faces.share(of), size=size) for name, of in names.items()
     }
     found = {name: view.covered & (view.values > 0.5) for name, view in drawn.items()}
     skin = drawn["mouth"].covered & ~np.logical_or.reduce(list(found.values()))
     return {"skin": skin, **found}
-
-
-@functools.cache
-def _share(regions: tuple[Region, ...]) -> jax.Array:
-    """Of some labels together, at the fine vertices of the default model."""
-    model = load_default()
-    is_one = np.isin(np.asarray(model.vertex_regions), regions).astype(np.float32)
-    subdivision = loop_subdivision(model.triangles, num_vertices=is_one.size, levels=faces.LEVELS)
-    return subdivide(jnp.asarray(is_one)[:, None], subdivision=subdivision)[:, 0]

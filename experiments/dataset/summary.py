@@ -1,8 +1,9 @@
 """What became of every clip: one table, for the terminal and for programs."""
 
-import csv
 import pathlib
 from typing import NamedTuple
+
+from common.report import format_table, write_csv
 
 from jaxface.io.atomic import new_file
 
@@ -29,10 +30,7 @@ def to_row(clip: str, folder: str, answer: dict) -> Row:
 
 def write(rows: list[Row], folder: pathlib.Path) -> str:
     """Writes summary.csv and summary.md, and returns the latter's text."""
-    with new_file(folder / "summary.csv") as fresh, fresh.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(Row._fields)
-        writer.writerows(rows)
+    write_csv(folder / "summary.csv", [row._asdict() for row in rows], names=Row._fields)
     text = to_markdown(rows)
     with new_file(folder / "summary.md") as fresh:
         fresh.write_text(text)
@@ -41,12 +39,7 @@ def write(rows: list[Row], folder: pathlib.Path) -> str:
 
 def to_markdown(rows: list[Row]) -> str:
     """A table and a line of totals; columns aligned for the terminal."""
-    cells = [Row._fields, *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(Row._fields))]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    lines = format_table([Row._fields, *([_cell(value) for value in row] for row in rows)])
     states = [row.status for row in rows]
     totals = ", ".join(f"{states.count(state)} {state}" for state in ("done", "skipped", "failed"))
     return "\n".join([*lines, "", f"{len(rows)} clips: {totals}."]) + "\n"

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import closeups, program
 
-from figure_study import closeups
-from jaxface import frame
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation.alignment import procrustes, transform
 from jaxface.evaluation.evaluate import Evaluation
@@ -47,20 +46,18 @@ class Row(NamedTuple):
 def photo_stand(image: np.ndarray, model: MorphableModel, *, size: int, landmarks: Landmarks | None = None) -> Stand:
     """As the photo shows the face, by the fit of a face model to its landmarks. Raises FaceError without a face."""
     landmarks = find_landmarks(image, source=landmarks)[0]
-    templates = frame.prepare(model)
-    camera = frame.make_camera(height=image.shape[0], width=image.shape[1])
-    fit, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
-    if not fit.finite:
+    face = program.locate(image, landmarks, model, size=size)
+    if not face.fit.finite:
         raise FaceError("The face in the photo could not be fitted: take a photo with a larger face.")
-    crop = frame.square_crop(centre, side, size=size)
-    return Stand(model_landmarks(fit.vertices_mm, model), closeups.Seen(fit.pose, camera, crop), size)
+    seen = closeups.Seen(face.fit.pose, face.camera, face.crop)
+    return Stand(model_landmarks(face.fit.vertices_mm, model), seen, size)
 
 
 def frontal_stand(*, size: int) -> Stand:
     """From the front, where there is no photo."""
     model, camera = load_default(), orthographic()
     pose = Pose(jnp.zeros(3), jnp.zeros(2), jnp.zeros(()))
-    crop = frame.window_of(model.mean_mm, pose, camera, model, size=size)
+    crop = program.crop_about(model.mean_mm, pose, camera, model, size=size)
     return Stand(model_landmarks(model.mean_mm, model), closeups.Seen(pose, camera, crop), size)
 
 

@@ -1,7 +1,7 @@
 """Our own coarse, medium and fine meshes with each preset, of photos and of rendered faces. Parts of compare.py."""
 
 import numpy as np
-from accuracy_study import faces
+from common import faces
 
 from figure_study import lineup
 from jaxface.detection.sources import find_landmarks

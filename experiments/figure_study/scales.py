@@ -4,23 +4,31 @@ multi_scale.py."""
 import dataclasses
 
 import numpy as np
-from accuracy_study import compare, faces, report
+from accuracy_study import compare
+from common import closeups, faces, report
+from common.runner import Setup
 from scipy.ndimage import uniform_filter
 
-from figure_study import closeups
+from jaxface.detection.sources import find_landmarks
 from jaxface.geometry.normals import depth_normals
 from jaxface.io.arrays import crop_window
-from jaxface.types import MorphableModel, Reconstruction
+from jaxface.pipeline import reconstruct
+from jaxface.presets import PRESETS
+from jaxface.types import Reconstruction
 
 # Meshes of a reconstruction by title.
 MESHES = {"medium": "medium", "fine, phase 1": "phase1", "fine, phase 2": "fine"}
 _COLUMNS = {
+    "preset": ("preset", ""),
+    "stage": ("stage", ""),
+    "cases": ("cases", ""),
     "normal error (deg)": ("normal_degrees", ".2f"),
     "RMSE (mm)": ("rmse_mm", ".3f"),
     "hp relief, 2 mm": ("relief_hp2", ".3f"),
     "hp relief, 4 mm": ("relief_hp4", ".3f"),
     "hp height, 2 mm": ("height_hp2", ".3f"),
     "hp height, 4 mm": ("height_hp4", ".3f"),
+    "normal error below the stage before in": ("lower_share", "share"),
 }
 _SHARE = 0.3  # of the crop's side, for close-ups
 
@@ -52,48 +60,65 @@ def pictures(rec: Reconstruction, window: closeups.Window) -> tuple[dict[str, np
     return whole, close
 
 
-def stage_errors(
-    truth: faces.Truth, recs: dict[str, Reconstruction], model: MorphableModel
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Metrics of `compare.evaluate` by preset and title of MESHES, all on the same pixels."""
-    runs = {}
+def both_presets(image: np.ndarray, setup: Setup) -> dict[str, Reconstruction]:
+    """A reconstruction with each preset, on the same landmarks. Raises FaceError without a face."""
+    shared = dict(model=setup.model, landmarks=find_landmarks(image)[0], size=setup.size)
+    return {preset: reconstruct(image, preset=preset, **shared) for preset in PRESETS}
+
+
+def left_out(rec: Reconstruction) -> dict[str, str]:
+    """Stages that gave way, and why."""
+    return {stage.name: stage.reason for stage in rec.stages if stage.status != "ok"}
+
+
+def draw(image: np.ndarray, setup: Setup) -> tuple[dict, dict, list]:
+    """Two rows for each preset; stages that gave way."""
+    recs, rows = both_presets(image, setup), {}
+    window = busiest(recs["default"])
+    for preset, rec in recs.items():
+        rows[preset], rows[f"{preset}, close"] = pictures(rec, window)
+    return rows, {}, [{"preset": preset, "left_out": left_out(rec)} for preset, rec in recs.items()]
+
+
+def measure(case: faces.Case, setup: Setup) -> list[dict]:
+    """A record for each preset: metrics of `compare.evaluate` by title of MESHES, all on the same pixels."""
+    truth = faces.default_truth(case, size=setup.size, seed=setup.seed)
+    recs, runs = both_presets(truth.image, setup), {}
     for preset, rec in recs.items():
         runs["", preset] = rec
         runs["phase 1", preset] = dataclasses.replace(rec, fine=rec.phase1)
-    found = compare.evaluate(truth, runs, models={"": model, "phase 1": model}, detected=None)
-    return {
-        preset: {
-            "medium": found["", preset]["medium"],
-            "fine, phase 1": found["phase 1", preset]["fine"],
-            "fine, phase 2": found["", preset]["fine"],
-        }
+    found = compare.evaluate(truth, runs, models={"": setup.model, "phase 1": setup.model}, detected=None)
+    places = {"medium": ("", "medium"), "fine, phase 1": ("phase 1", "fine"), "fine, phase 2": ("", "fine")}
+    return [
+        {"preset": preset, "left_out": left_out(recs[preset])}
+        | {"stages": {title: found[run, preset][stage] for title, (run, stage) in places.items()}}
         for preset in recs
-    }
+    ]
 
 
 def summarise(records: list[dict]) -> list[dict]:
     """Mean metrics for each preset and stage, and the share of cases in which its normal error is below the stage
     before's."""
     rows = []
-    for preset in dict.fromkeys(record["preset"] for record in records):
-        mine, before = [record["stages"] for record in records if record["preset"] == preset], None
-        for title in MESHES:
-            row = {"preset": preset, "stage": title, "cases": len(mine)}
-            for key in mine[0][title]:
-                row[key] = float(np.mean([stages[title][key] for stages in mine]))
-            if before is not None:
-                errors = np.array([[stages[t]["normal_degrees"] for t in (before, title)] for stages in mine])
-                row["lower_share"] = float(np.mean(errors[:, 1] < errors[:, 0]))
-            rows.append(row)
-            before = title
-    return rows
+    for record in records:
+        before = None
+        for title, metrics in record["stages"].items():
+            lower = {} if before is None else {"lower_share": float(metrics["normal_degrees"] < before)}
+            rows.append({"preset": record["preset"], "stage": title} | metrics | lower)
+            before = metrics["normal_degrees"]
+    return report.means(rows, "preset", "stage")
 
 
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
-    cells = [["preset", "stage", "cases", *_COLUMNS, "normal error below the stage before in"]]
-    for row in rows:
-        figures = [format(row[key], style) if key in row else "-" for key, style in _COLUMNS.values()]
-        lower = f"{100 * row['lower_share']:.0f} %" if "lower_share" in row else "-"
-        cells.append([row["preset"], row["stage"], str(row["cases"]), *figures, lower])
-    return report.format_table(cells)
+    return report.table(rows, _COLUMNS)
+
+
+def remarks(record: dict) -> list[str]:
+    """Which stages gave way, in photos and rendered faces."""
+    gone = {
+        f"{each.get('photo') or each['case']}, {each['preset']}, {stage}": reason
+        for each in [*record["photos_left_out"], *record.get("cases", [])]
+        for stage, reason in each["left_out"].items()
+    }
+    return report.listed("Stages left out", gone)

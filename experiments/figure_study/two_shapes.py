@@ -3,19 +3,16 @@ medium_vs_coarse.py."""
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces, report
+from common import closeups, faces, program, report, truth
+from common.runner import Setup
 
-from figure_study import closeups
-from jaxface import checks, frame
-from jaxface.execution import run_timed
-from jaxface.io.arrays import crop_window
-from jaxface.morphable.linear import has_landmark, landmark_positions
+from jaxface.detection.sources import find_landmarks
+from jaxface.morphable.linear import landmark_positions
 from jaxface.presets import PRESETS
 from jaxface.rendering.camera import crop_points, project
-from jaxface.types import Camera, CoarseFit, Crop, FaceError, Landmarks, MorphableModel, Region
+from jaxface.types import Crop, FaceError, Landmarks, MorphableModel, Region
 
 _FEATURES = {
     "right eye": (-1, (Region.EYE, Region.EYEBROW)),
@@ -26,64 +23,47 @@ _FEATURES = {
 _SEEN = 0.05  # confidence from which a landmark counts
 
 
-_METRICS = {"normal_degrees": "normal error (deg)", "rmse_mm": "RMSE (mm)"}
-
-
 class Shapes(NamedTuple):
-    """What was fitted (vertices in mm, object frame, by stage; `fit` is the coarse stage's), and how it is seen.
+    """The face after the coarse stage, its shapes by stage (vertices in mm, object frame), and whether the pipeline's
+    check would go on with the medium one."""
 
-    `kept` tells whether the pipeline's check would go on with the medium shape.
-    """
-
+    face: program.Face
     vertices_mm: dict[str, np.ndarray]
-    fit: CoarseFit
     kept: bool
-    camera: Camera
-    crop: Crop
 
 
 def fit_shapes(image: np.ndarray, landmarks: Landmarks, model: MorphableModel, *, preset: str, size: int) -> Shapes:
     """Both stages with a preset's settings. Raises FaceError where a fit does not stay finite."""
-    chosen, templates = PRESETS[preset](size=size), frame.prepare(model)
-    camera = frame.make_camera(height=image.shape[0], width=image.shape[1])
-    coarse, centre, side = run_timed(frame.fit_coarse, landmarks, camera, templates, None).value
-    crop = frame.square_crop(centre, side, size=size)
-    window = jnp.asarray(crop_window(image, crop, size=size))
-    if chosen.coarse_shading:
-        coarse = run_timed(frame.refine_coarse, coarse, landmarks, window, camera, crop, templates).value
-    medium = run_timed(frame.deform, coarse, landmarks, camera, templates, chosen.stiffness).value
-    if not (coarse.finite and medium.finite):
+    chosen, face = PRESETS[preset](size=size), program.locate(image, landmarks, model, size=size)
+    face = program.shade(face, model) if chosen.coarse_shading else face
+    medium = program.deform(face, model, stiffness=chosen.stiffness)
+    if not (face.fit.finite and medium.finite):
         raise FaceError(f"The face could not be fitted with the preset {preset}: take a photo with a larger face.")
-    view = frame.View(camera, crop, jnp.array(image.shape[1::-1], jnp.float32), None)
-    pair = ((coarse.vertices_mm, coarse.pose), (medium.vertices_mm, coarse.pose))
-    shapes = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
-    arguments = (window, *shapes, view, templates)
-    residuals = np.asarray(run_timed(frame.shading_residuals, *arguments, schedule=chosen.schedule).value)
-    reason = checks.check_medium(medium, coarse, triangles=np.asarray(model.triangles), residuals=residuals)[1]
-    found = {"coarse": np.asarray(coarse.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
-    return Shapes(found, coarse, not reason, camera, crop)
+    found = {"coarse": np.asarray(face.fit.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
+    return Shapes(face, found, not program.objection(face, medium, model, chosen))
 
 
-def errors(
-    truth: faces.Truth, fits: dict[tuple[str, str], Shapes], model: MorphableModel
-) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-    """Normal error (degrees) and RMSE (mm) of every fit's stages, all on the same pixels."""
-    size, triangles = truth.image.shape[0], compare.face_triangles(model)
-
-    def draw(vertices_mm, each):
-        vertices_px = project(jnp.asarray(vertices_mm), each.fit.pose, camera=each.camera)
-        return compare.draw_shape(vertices_px, triangles, size=size)
-
+def measure(case: faces.Case, setup: Setup) -> list[dict]:
+    """A record for each kind of landmarks and preset, all on the same pixels. Raises FaceError without a face."""
+    face, size = faces.default_truth(case, size=setup.size, seed=setup.seed), setup.size
+    kinds = {"true": face.landmarks, "detected": find_landmarks(face.image)[0]}
+    fits = {
+        (kind, preset): fit_shapes(face.image, landmarks, setup.model, preset=preset, size=size)
+        for kind, landmarks in kinds.items()
+        for preset in PRESETS
+    }
+    triangles = truth.face_triangles(setup.model)
     shapes = {
-        name: {stage: draw(vertices_mm, each) for stage, vertices_mm in each.vertices_mm.items()}
+        name: {
+            stage: truth.place(vertices_mm, triangles, each.face.fit.pose, each.face.camera, size=size)
+            for stage, vertices_mm in each.vertices_mm.items()
+        }
         for name, each in fits.items()
     }
-    covers = [shape.view.covered for stages in shapes.values() for shape in stages.values()]
-    field = compare.judge(truth, covers, size=size)
-    return {
-        name: {stage: compare.shape_errors(field, shape) for stage, shape in stages.items()}
-        for name, stages in shapes.items()
-    }
+    return [
+        {"landmarks": kind, "preset": preset} | stages | {"kept": fits[kind, preset].kept}
+        for (kind, preset), stages in truth.errors(face, shapes, size=size).items()
+    ]
 
 
 class Points(NamedTuple):
@@ -96,12 +76,13 @@ class Points(NamedTuple):
 
 def points(shapes: Shapes, landmarks: Landmarks, model: MorphableModel) -> Points:
     """Where the landmarks are, and where they should be."""
-    known = np.asarray(has_landmark(model))
+    known = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0
     indices = np.flatnonzero(known & (np.asarray(landmarks.confidence) > _SEEN))
     meshes = {}
     for stage, vertices_mm in shapes.vertices_mm.items():
         places_mm = landmark_positions(jnp.asarray(vertices_mm), model=model)
-        meshes[stage] = np.asarray(project(places_mm, shapes.fit.pose, camera=shapes.camera))[indices, :2]
+        places_px = project(places_mm, shapes.face.fit.pose, camera=shapes.face.camera)
+        meshes[stage] = np.asarray(places_px)[indices, :2]
     return Points(indices, np.asarray(landmarks.points_px)[indices], meshes)
 
 
@@ -117,7 +98,7 @@ def features(found: Points, model: MorphableModel) -> dict[str, np.ndarray]:
 
 def distances_mm(found: Points, shapes: Shapes, model: MorphableModel) -> dict[str, dict[str, float]]:
     """How far each stage's points are from the detected ones in the image, rms, by feature."""
-    px_per_mm = float(np.exp(shapes.fit.pose.log_scale))
+    px_per_mm = float(np.exp(shapes.face.fit.pose.log_scale))
     apart_mm = {
         stage: np.linalg.norm(points_px - found.detected_px, axis=1) / px_per_mm
         for stage, points_px in found.meshes_px.items()
@@ -133,13 +114,34 @@ def to_crop(points_px: np.ndarray, crop: Crop) -> np.ndarray:
     return np.asarray(crop_points(jnp.asarray(points_px), crop))
 
 
+def draw(image: np.ndarray, setup: Setup) -> tuple[dict, dict, list]:
+    """A row for each preset, about the feature that the coarse shape misses most; how far the landmarks are off. Raises
+    FaceError without a face."""
+    landmarks, model, size = find_landmarks(image)[0], setup.model, setup.size
+    fits = {preset: fit_shapes(image, landmarks, model, preset=preset, size=size) for preset in PRESETS}
+    rows, captions, distances, window = {}, {}, [], None
+    for preset, shapes in fits.items():
+        found = points(shapes, landmarks, model)
+        apart = distances_mm(found, shapes, model)
+        if window is None:  # one for all presets
+            focus = max(apart, key=lambda feature: apart[feature]["coarse"])
+            inside = found.detected_px[features(found, model)[focus]]
+            window = closeups.around(to_crop(inside, shapes.face.crop), margin=1.2)
+        rows[preset] = pictures(shapes, found, window, model, size=size)
+        texts = {f"{stage}, close-up": f"{off_mm:.2f} mm off" for stage, off_mm in apart[focus].items()}
+        captions[preset] = texts | {"photo": focus}
+        distances.append({"preset": preset, "focus": focus, "landmarks_off_mm": apart})
+    return rows, captions, distances
+
+
 def pictures(
-    image: np.ndarray, shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
+    shapes: Shapes, found: Points, window: closeups.Window, model: MorphableModel, *, size: int
 ) -> dict[str, np.ndarray]:
     """One row of the figure: the photo with a box; both shapes, whole and from near with dots: green as detected,
     orange on the mesh."""
-    seen = closeups.Seen(shapes.fit.pose, shapes.camera, shapes.crop)
-    near = seen._replace(crop=closeups.zoom_in(shapes.crop, window, size=size))
+    face = shapes.face
+    seen = closeups.Seen(face.fit.pose, face.camera, face.crop)
+    near = seen._replace(crop=closeups.zoom_in(face.crop, window, size=size))
     whole, close = {}, {}
     for stage, vertices_mm in shapes.vertices_mm.items():
         whole[stage] = closeups.clay(vertices_mm, model.triangles, seen, size=size)
@@ -147,18 +149,17 @@ def pictures(
         layers = {colour: to_crop(points_px, near.crop) for colour, points_px in layers.items()}
         picture = closeups.clay(vertices_mm, model.triangles, near, size=size)
         close[f"{stage}, close-up"] = closeups.dotted(picture, layers)
-    photo = closeups.boxed(crop_window(image, shapes.crop, size=size), window)
+    photo = closeups.boxed(np.asarray(face.window), window)
     return {"photo": photo, "coarse": whole["coarse"], **close, "medium": whole["medium"]}
 
 
 def summarise(records: list[dict]) -> list[dict]:
     """Means for each kind of landmarks and preset, and the share of cases in which medium lies below coarse."""
     rows = []
-    for kind, preset in dict.fromkeys((record["landmarks"], record["preset"]) for record in records):
-        mine = [r for r in records if (r["landmarks"], r["preset"]) == (kind, preset)]
-        row = {"landmarks": kind, "preset": preset, "cases": len(mine)}
+    for row in report.means(records, "landmarks", "preset"):
+        mine = [r for r in records if (r["landmarks"], r["preset"]) == (row["landmarks"], row["preset"])]
         row["kept_share"] = float(np.mean([r["kept"] for r in mine]))
-        for metric in _METRICS:
+        for metric in truth.METRICS:
             coarse, medium = (np.array([r[stage][metric] for r in mine]) for stage in ("coarse", "medium"))
             lower = float(np.mean(medium < coarse))
             row[metric] = {"coarse": float(coarse.mean()), "medium": float(medium.mean()), "lower_share": lower}
@@ -169,13 +170,12 @@ def summarise(records: list[dict]) -> list[dict]:
 def table(rows: list[dict]) -> list[str]:
     """Markdown of the summary."""
     cells = [["landmarks", "preset", "cases"]]
-    for title in _METRICS.values():
+    for title in truth.METRICS.values():
         cells[0] += [f"{title}, coarse", "medium", "medium lower in"]
     cells[0] += ["kept in"]
     for row in rows:
-        cells.append([row["landmarks"], row["preset"], str(row["cases"])])
-        for metric in _METRICS:
-            found = row[metric]
-            cells[-1] += [f"{found['coarse']:.2f}", f"{found['medium']:.2f}", f"{100 * found['lower_share']:.0f} %"]
-        cells[-1] += [f"{100 * row['kept_share']:.0f} %"]
+        found = [report.cell(row[metric][key], ".2f") for metric in truth.METRICS for key in ("coarse", "medium")]
+        lower = [report.cell(row[metric]["lower_share"], "share") for metric in truth.METRICS]
+        figures = [*found[:2], lower[0], *found[2:], lower[1], report.cell(row["kept_share"], "share")]
+        cells.append([row["landmarks"], row["preset"], str(row["cases"]), *figures])
     return report.format_table(cells)

@@ -1,7 +1,7 @@
 """What each stage, way of fusing and preset does: shares of cases in which one is no worse than the other."""
 
 import numpy as np
-from accuracy_study.report import format_table
+from common.report import format_table
 
 from micc import table
 from micc.dataset import CONDITIONS

@@ -18,7 +18,7 @@ import tempfile
 import av
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import ict
+from common import ict
 from PIL import Image, ImageFilter
 from scipy.spatial.transform import Rotation
 from video_study.film import SHINE, Actor, default_actor, ict_actor, shoot

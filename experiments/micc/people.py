@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from common import program
 
-from jaxface import frame
 from jaxface.evaluation.surfaces import FaceSurface
-from jaxface.geometry.subdivision import subdivide
 from jaxface.io.atomic import new_file
 from jaxface.io.surfaces import read_surface
 from jaxface.io.video import open_clip
@@ -97,9 +96,8 @@ def smooth_shapes(found: Track) -> dict[str, np.ndarray]:
     neutral = jnp.zeros(model.expression_basis_mm.shape[0])
     coarse = face_shape(jnp.asarray(found.identity, jnp.float32), neutral, model=model)
     medium = jnp.asarray(found.neutral.vertices_mm, jnp.float32)
-    subdivision = frame.prepare(model).detail.subdivision
     shapes = {"coarse": coarse, "medium": medium}
-    return {stage: np.asarray(subdivide(shape, subdivision=subdivision)) for stage, shape in shapes.items()}
+    return {stage: np.asarray(program.to_fine(shape, model)) for stage, shape in shapes.items()}
 
 
 def _store(folder: pathlib.Path, found: Track) -> None:

@@ -1,15 +1,13 @@
 """From cases to tables, a CSV row for each mesh, and box plots. Two protocols never share a column."""
 
 import collections
-import csv
 import os
 
 import numpy as np
-from accuracy_study.report import format_table
+from common.report import format_table, write_csv
 from matplotlib.figure import Figure
 
 from jaxface.evaluation.protocols import Protocol
-from jaxface.io.atomic import new_file
 from micc.dataset import CONDITIONS
 from micc.people import STAGES, Variant
 from micc.study import Case, Study
@@ -125,8 +123,8 @@ def to_record(study: Study, protocols: tuple[Protocol, ...]) -> dict:
     }
 
 
-def write_csv(path: str | os.PathLike, study: Study) -> None:
-    """A row for each mesh and protocol."""
+def write_meshes(path: str | os.PathLike, study: Study) -> None:
+    """A CSV row for each mesh and protocol."""
     lines = [
         {"subject": case.subject, "condition": case.condition, "protocol": label}
         | case.variant._asdict()
@@ -136,11 +134,7 @@ def write_csv(path: str | os.PathLike, study: Study) -> None:
         for label, stages in case.errors.items()
         for stage, figures in stages.items()
     ]
-    names = list(dict.fromkeys(name for line in lines for name in line)) or ["subject"]
-    with new_file(path) as fresh, fresh.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, names)
-        writer.writeheader()
-        writer.writerows(lines)
+    write_csv(path, lines, names=("subject",))
 
 
 def draw(study: Study, protocols: tuple[Protocol, ...], *, title: str) -> Figure:

@@ -2,191 +2,184 @@
 
 import json
 import pathlib
+import re
 from typing import NamedTuple
+
+_PLACE = re.compile(r"<([^<>]+):([^<>]+)>")
 
 
 class Headline(NamedTuple):
-    """A sentence with a place for each number, the file that has them, and their paths in it, steps parted by slashes.
+    """The file that has the numbers, and a sentence with <path:format> for each of them, steps of a path parted by
+    slashes.
 
     In a list a step is a place, or tells which element: "stage=fine&preset=paper" is the first that has both.
     """
 
-    sentence: str
     file: str
-    paths: tuple[str, ...]
+    sentence: str
 
 
-def _stages(photographs: str, world: str, model: str) -> Headline:
-    """Normal error and RMSE at every stage."""
-    stages = {
-        "MediaPipe's mesh": "MediaPipe mesh",
-        "coarse by landmarks alone": f"coarse, landmarks, {model}",
-        "coarse": f"coarse, {model}",
-        "medium": f"medium, {model}",
-        "fine": f"fine, {model}",
-    }
-    table = f"summary/tables/{world}"
-    parts = ", ".join(f"{label} {{:.2f}} / {{:.2f}}" for label in stages)
-    sentence = f"{{:d}} photographs of {photographs}, normal error (deg) / RMSE (mm) with the model {model}: {parts}."
-    errors = [f"{table}/{row}/{metric}" for row in stages.values() for metric in ("normal_degrees", "rmse_mm")]
-    return Headline(sentence, "accuracy.json", (f"{table}/fine, {model}/cases", *errors))
+_STAGES = ("coarse", "medium", "fine")
+_CLIPS = {"default": "the embedded model's face", "ict": "an ICT-FaceKit face"}
+_WORLDS = {"default": "the embedded model's faces", "ict off": "ICT-FaceKit faces bent by off-basis fields"}
+_FITTED = [(world, model) for world in _WORLDS for model in ("default", "ict")]
 
 
-def _fine(photographs: str, world: str, model: str) -> Headline:
-    """How often and at what price the fine stage helps."""
-    sentence = (
-        f"On {photographs} with the model {model} fine has less normal error than medium in a share of {{:.2f}} of the"
-        " photographs, and its RMSE changes by {:+.1f} % at worst; the relief found on frontal ones"
-        " correlates with the true one at {:.2f} (2 mm high-pass)."
-    )
-    names = ("fine_beats_medium", "worst_rmse_change_percent", "frontal_relief_hp2")
-    return Headline(sentence, "accuracy.json", tuple(f"summary/comparisons/{world}/{model}/{name}" for name in names))
-
-
-def _synthetic_micc(condition: str, model: str) -> Headline:
+def _synthetic_micc(model: str, condition: str) -> Headline:
     """Distances and normal errors of the person of each video, fitted to all frames at once."""
-    rows = f"protocols/micc-deng2019/{{}}/model={model}&preset=default&fuse=bundle&stage={{}}/{condition}"
-    sentence = (
-        f"Synthetic videos in MICC's layout (synthetic, not MICC), {condition}, {{:d}} videos, by micc-deng2019 in mm "
-        f"with the model {model}: coarse {{:.3f}}, medium {{:.3f}}, fine {{:.3f}}; normal errors: coarse {{:.2f}}, "
-        "medium {:.2f}, fine {:.2f} degrees."
+    row = f"protocols/micc-deng2019/{{}}/model={model}&preset=default&fuse=bundle&stage={{}}/{condition}"
+    distances, normals = (
+        ", ".join(f"{stage} <{row.format(table, stage)}/mean:{style}>" for stage in _STAGES)
+        for table, style in (("rows", ".3f"), ("normals", ".2f"))
     )
-    means = [rows.format(table, stage) + "/mean" for table in ("rows", "normals") for stage in _STAGES]
-    return Headline(sentence, "synthetic_micc.json", (rows.format("rows", "fine") + "/meshes", *means))
+    return Headline(
+        "synthetic_micc.json",
+        f"Synthetic videos in MICC's layout (synthetic, not MICC), {condition}, <{row.format('rows', 'fine')}/meshes:d>"
+        f" videos, by micc-deng2019 in mm with the model {model}: {distances}; normal errors: {normals} degrees.",
+    )
 
 
-def _no_worse(figure: str, name: str, model: str) -> Headline:
+def _no_worse(model: str, figure: str, name: str) -> Headline:
     """In how many of the synthetic videos a later stage is no worse."""
-    rows = f"protocols/micc-deng2019/stages/model={model}&preset=default&fuse=bundle&figure={figure}"
-    sentence = (
-        f"There, with the model {model}, in {name} fine is no worse than medium in a share of {{:.2f}} of the videos, "
-        "medium than coarse"
+    row = f"protocols/micc-deng2019/stages/model={model}&preset=default&fuse=bundle&figure={figure}"
+    fine, medium = (f"<{row}&after={a}&before={b}/share:.2f>" for a, b in (("fine", "medium"), ("medium", "coarse")))
+    return Headline(
+        "synthetic_micc.json",
+        f"There, with the model {model}, in {name} fine is no worse than medium in a share of {fine} of the videos,"
+        f" medium than coarse in {medium}.",
     )
-    steps = (("fine", "medium"), ("medium", "coarse"))
-    paths = [f"{rows}&after={after}&before={before}/share" for after, before in steps]
-    return Headline(f"{sentence} in {{:.2f}}.", "synthetic_micc.json", tuple(paths))
 
 
-def _medium(landmarks: str) -> Headline:
+def _medium(landmarks: str, whose: str) -> Headline:
     """What the medium stage does with landmarks of that source."""
     row = f"summary/landmarks={landmarks}&preset=default"
-    sentence = (
-        f"{{:d}} rendered faces with {_LANDMARKS[landmarks]}, normal error (deg): coarse {{:.2f}}, medium {{:.2f}}, "
-        "lower in a share of {:.2f}; the pipeline's check keeps it in {:.2f}."
+    return Headline(
+        "medium_vs_coarse.json",
+        f"<{row}/cases:d> rendered faces with {whose} landmarks, normal error (deg):"
+        f" coarse <{row}/normal_degrees/coarse:.2f>, medium <{row}/normal_degrees/medium:.2f>, lower in a share of"
+        f" <{row}/normal_degrees/lower_share:.2f>; the pipeline's check keeps it in <{row}/kept_share:.2f>.",
     )
-    parts = ("cases", *(f"normal_degrees/{name}" for name in ("coarse", "medium", "lower_share")), "kept_share")
-    return Headline(sentence, "medium_vs_coarse.json", tuple(f"{row}/{part}" for part in parts))
 
 
-def _scales(preset: str) -> Headline:
-    """Normal error after each phase of the fine stage."""
-    meshes = ("medium", "fine, phase 1", "fine, phase 2")
-    errors = ", ".join(f"{mesh} {{:.2f}}" for mesh in meshes)
-    rows = [f"summary/preset={preset}&stage={mesh}" for mesh in meshes]
-    paths = (f"{rows[0]}/cases", *(f"{row}/normal_degrees" for row in rows))
-    return Headline(f"{{:d}} rendered faces, preset {preset}, normal error (deg): {errors}.", "multi_scale.json", paths)
+def _rows(file: str, about: str, field: str, names: tuple[str, ...], preset: str = "default") -> Headline:
+    """Normal errors of rows of a summary, and how many faces they are of."""
+    row = f"summary/preset={preset}&{field}="
+    errors = ", ".join(f"{name} <{row}{name}/normal_degrees:.2f>" for name in names)
+    return Headline(file, f"<{row}{names[0]}/cases:d> rendered faces, {about}: {errors}.")
+
+
+def _stages(world: str, model: str) -> Headline:
+    """Normal error and RMSE at every stage."""
+    stages = {"MediaPipe's mesh": "MediaPipe mesh", "coarse by landmarks alone": f"coarse, landmarks, {model}"}
+    stages |= {stage: f"{stage}, {model}" for stage in _STAGES}
+    table = f"summary/tables/{world}"
+    errors = [
+        f"{label} <{table}/{row}/normal_degrees:.2f> / <{table}/{row}/rmse_mm:.2f>" for label, row in stages.items()
+    ]
+    return Headline(
+        "accuracy.json",
+        f"<{table}/fine, {model}/cases:d> photographs of {_WORLDS[world]}, normal error (deg) / RMSE (mm) with the"
+        f" model {model}: {', '.join(errors)}.",
+    )
+
+
+def _fine(world: str, model: str) -> Headline:
+    """How often and at what price the fine stage helps."""
+    row = f"summary/comparisons/{world}/{model}"
+    return Headline(
+        "accuracy.json",
+        f"On {_WORLDS[world]} with the model {model} fine has less normal error than medium in a share of"
+        f" <{row}/fine_beats_medium:.2f> of the photographs, and its RMSE changes by"
+        f" <{row}/worst_rmse_change_percent:+.1f> % at worst; the relief found on frontal ones correlates with the true"
+        f" one at <{row}/frontal_relief_hp2:.2f> (2 mm high-pass).",
+    )
 
 
 def _video(world: str) -> list[Headline]:
     """The person of a clip, how steady it is, and its blinks."""
-    rows = f"worlds/world={world}"
-    clip = f"A rendered clip of {_CLIPS[world]}"
-    people = ("clip", "single_frames_mean", "mean_of_frames")
-    jitter = [f"{rows}/still/{track}/jitter_mm_per_frame2" for track in ("off", "on")]
-    for name in ("error_jitter_mm_per_frame2", "frame_rmse_mm"):
-        jitter += [f"{rows}/tracks/{track}/{name}" for track in ("off", "on")]
-    blinks = [f"{rows}/tracks/{name}/blink_mm" for name in ("truth", "on")]
+    row, frames = f"worlds/world={world}", "frame_rmse_mm"
+    still, moving = "jitter_mm_per_frame2", "error_jitter_mm_per_frame2"
+    people, tracks = f"{row}/identity_rmse_mm", f"{row}/tracks"
     return [
-        Headline(
-            clip + ": its person is off by {:.2f} mm, single frames by {:.2f} mm on average, the mean of the frames'"
-            " shapes by {:.2f} mm.",
-            "accuracy_video.json",
-            tuple(f"{rows}/identity_rmse_mm/{name}" for name in people),
-        ),
-        Headline(
-            clip + ": the temporal term takes the jitter of a still clip from {:.3f} to {:.3f} mm/frame², that of the"
-            " moving clip's error from {:.3f} to {:.3f}, and the frames' RMSE from {:.3f} to {:.3f} mm.",
-            "accuracy_video.json",
-            tuple(jitter),
-        ),
-        Headline(
-            clip + ": blinks close the lids by {:.2f} mm, tracked ones by {:.2f} mm, the detector's by {:.2f} mm.",
-            "accuracy_video.json",
-            (*blinks, f"{rows}/detected_blink_mm"),
-        ),
+        Headline("accuracy_video.json", f"A rendered clip of {_CLIPS[world]}: {sentence}")
+        for sentence in (
+            f"its person is off by <{people}/clip:.2f> mm, single frames by <{people}/single_frames_mean:.2f> mm on"
+            f" average, the mean of the frames' shapes by <{people}/mean_of_frames:.2f> mm.",
+            f"the temporal term takes the jitter of a still clip from <{row}/still/off/{still}:.3f> to"
+            f" <{row}/still/on/{still}:.3f> mm/frame², that of the moving clip's error from"
+            f" <{tracks}/off/{moving}:.3f> to <{tracks}/on/{moving}:.3f>, and the frames' RMSE from"
+            f" <{tracks}/off/{frames}:.3f> to <{tracks}/on/{frames}:.3f> mm.",
+            f"blinks close the lids by <{tracks}/truth/blink_mm:.2f> mm, tracked ones by <{tracks}/on/blink_mm:.2f> mm,"
+            f" the detector's by <{row}/detected_blink_mm:.2f> mm.",
+        )
     ]
 
 
-_LANDMARKS = {"true": "true landmarks", "detected": "MediaPipe's landmarks"}
-_TERMS = ("colour", "colour + Laplacian", "colour + RTV")
-_ABLATED = "summary/preset=default&term="
-_CLIPS = {"default": "the embedded model's face", "ict": "an ICT-FaceKit face"}
-_STAGES = ("coarse", "medium", "fine")
-_WORLDS = {"default": "the embedded model's faces", "ict off": "ICT-FaceKit faces bent by off-basis fields"}
-_MODELS = ("default", "ict")
-_FITTED = [(world, model) for world in _WORLDS for model in _MODELS]
-_FIGURES = {"headline_mm": "distance", "normal_degrees": "normal error"}
 HEADLINES = (
-    *(_synthetic_micc(condition, model) for model in _MODELS for condition in ("cooperative", "indoor", "outdoor")),
-    *(_no_worse(figure, name, model) for model in _MODELS for figure, name in _FIGURES.items()),
-    *map(_medium, _LANDMARKS),
-    *map(_scales, ("default", "paper")),
-    Headline(
-        "{:d} rendered faces, normal error (deg) after the fine stage, by the terms of Eq. 6: "
-        + ", ".join(f"{term} {{:.2f}}" for term in _TERMS)
-        + ".",
-        "albedo_ablation.json",
-        (f"{_ABLATED}colour/cases", *(f"{_ABLATED}{term}/normal_degrees" for term in _TERMS)),
+    *(_synthetic_micc(model, each) for model in ("default", "ict") for each in ("cooperative", "indoor", "outdoor")),
+    *(
+        _no_worse(model, figure, name)
+        for model in ("default", "ict")
+        for figure, name in (("headline_mm", "distance"), ("normal_degrees", "normal error"))
+    ),
+    _medium("true", "true"),
+    _medium("detected", "MediaPipe's"),
+    *(
+        _rows(
+            "multi_scale.json", f"preset {preset}, normal error (deg)", "stage",
+            ("medium", "fine, phase 1", "fine, phase 2"), preset,
+        )
+        for preset in ("default", "paper")
+    ),  # fmt: skip
+    _rows(
+        "albedo_ablation.json", "normal error (deg) after the fine stage, by the terms of Eq. 6", "term",
+        ("colour", "colour + Laplacian", "colour + RTV"),
     ),
     *(
         Headline(
-            f"No other value of a weight of the preset {preset}, from a tenth to ten times its own, lowers the normal"
-            " error by more than {:.1f} %.",
             "sensitivity.json",
-            (f"largest_gain/{preset}",),
+            f"No other value of a weight of the preset {preset}, from a tenth to ten times its own, lowers the normal"
+            f" error by more than <largest_gain/{preset}:.1f> %.",
         )
         for preset in ("default", "paper")
     ),
-    *(_stages(_WORLDS[world], world, model) for world, model in _FITTED),
-    *(_fine(_WORLDS[world], world, model) for world, model in _FITTED),
+    *(_stages(*fitted) for fitted in _FITTED),
+    *(_fine(*fitted) for fitted in _FITTED),
     *(headline for world in _CLIPS for headline in _video(world)),
     Headline(
-        "A portrait becomes a GLB in {:.0f} s when nothing is compiled yet, with at most {:.0f} MiB, and in {:.0f} s in"
-        " a later process.",
         "benchmark_cpu.json",
-        ("photo/0/seconds", "photo/0/peak_mib", "photo/1/seconds"),
+        "A portrait becomes a GLB in <photo/0/seconds:.0f> s when nothing is compiled yet, with at most"
+        " <photo/0/peak_mib:.0f> MiB, and in <photo/1/seconds:.0f> s in a later process.",
     ),
-)
+)  # fmt: skip
 
 
 def lines(folder: pathlib.Path, headlines: tuple[Headline, ...] = HEADLINES) -> list[str]:
     """A line a sentence, with its file; what is not there yet is said once."""
-    stored = {name: _read(folder / name) for name in dict.fromkeys(headline.file for headline in headlines)}
-    return list(dict.fromkeys(f"- {_fill(headline, stored[headline.file])}" for headline in headlines))
+    return list(dict.fromkeys(f"- {_fill(headline, folder)}" for headline in headlines))
 
 
-def _read(path: pathlib.Path) -> dict | None:
-    return json.loads(path.read_text()) if path.exists() else None
+def _fill(headline: Headline, folder: pathlib.Path) -> str:
+    file = headline.file
+    if not (folder / file).exists():
+        return f"Not measured yet: there is no `{file}`."
+    stored = json.loads((folder / file).read_text())
+    for path, _ in _PLACE.findall(headline.sentence):
+        if _value(stored, path) is None:
+            return f"Not measured yet: `{file}` has no `{path}`."
+    sentence = _PLACE.sub(lambda place: format(_value(stored, place[1]), place[2]), headline.sentence)
+    return f"{sentence} ([{file}]({file}))"
 
 
-def _fill(headline: Headline, stored: dict | None) -> str:
-    if stored is None:
-        return f"Not measured yet: there is no `{headline.file}`."
-    values = []
-    for path in headline.paths:
-        value = stored
-        try:
-            for step in path.split("/"):
-                value = _choose(value, step) if isinstance(value, list) else value[step]
-            values.append(value)
-        except (LookupError, TypeError, ValueError):
-            return f"Not measured yet: `{headline.file}` has no `{path}`."
-    return f"{headline.sentence.format(*values)} ([{headline.file}]({headline.file}))"
-
-
-def _choose(values: list, step: str):
-    if "=" not in step:
-        return values[int(step)]
-    wanted = dict(each.split("=") for each in step.split("&"))
-    fitting = [value for value in values if all(str(value.get(key)) == each for key, each in wanted.items())]
-    return fitting[0]
+def _value(value, path: str):
+    """What stands at a path; None where there is nothing."""
+    try:
+        for step in path.split("/"):
+            if isinstance(value, list) and "=" in step:
+                wanted = dict(each.split("=") for each in step.split("&"))
+                value = next(v for v in value if all(str(v.get(key)) == each for key, each in wanted.items()))
+            else:
+                value = value[int(step)] if isinstance(value, list) else value[step]
+        return value
+    except (LookupError, TypeError, ValueError, StopIteration):
+        return None

@@ -4,32 +4,31 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare
-from accuracy_study.faces import Truth
+from common import truth
+from common.faces import Truth
 
 from jaxface.evaluation.metrics import normal_error_degrees, rmse
 from jaxface.rendering.camera import crop_points
 from jaxface.types import Crop, FineMaps
 
-METRICS = {"normal_degrees": "normal error (deg)", "rmse_mm": "RMSE (mm)"}
 KEPT = 0.9  # share of the points that the alignment listens to, as in `align_surface`
 
 
-def crop_truth(truth: Truth, crop: Crop) -> Truth:
+def crop_truth(face: Truth, crop: Crop) -> Truth:
     """The truth as the crop sees it; its picture stays the photograph."""
 
     def place(points):
         return jnp.concatenate([crop_points(points[:, :2], crop), crop.zoom * points[:, 2:]], axis=1)
 
     return dataclasses.replace(
-        truth,
-        vertices_px=place(truth.vertices_px),
-        smooth_px=place(truth.smooth_px),
-        px_per_mm=truth.px_per_mm * float(crop.zoom),
+        face,
+        vertices_px=place(face.vertices_px),
+        smooth_px=place(face.smooth_px),
+        px_per_mm=face.px_per_mm * float(crop.zoom),
     )
 
 
-def distances_mm(field: compare.Field, height_px: np.ndarray) -> np.ndarray:
+def distances_mm(field: truth.Field, height_px: np.ndarray) -> np.ndarray:
     """Distances of a height map from the true surface along the latter's normals, one a pixel of the mask.
 
     Small similarity motions, of which a photograph shows little, are taken out in least squares: one Gauss-Newton step
@@ -51,10 +50,10 @@ def distances_mm(field: compare.Field, height_px: np.ndarray) -> np.ndarray:
     return rest / field.px_per_mm
 
 
-def errors(field: compare.Field, maps: FineMaps) -> dict[str, float]:
+def errors(field: truth.Field, maps: FineMaps) -> dict[str, float]:
     """Mean angle between the normals, and RMSE; NaN where the stage broke down."""
     if not bool(maps.finite):
-        return dict.fromkeys(METRICS, float("nan"))
+        return dict.fromkeys(truth.METRICS, float("nan"))
     seen = field._replace(mask=field.mask & (np.asarray(maps.mask) > 0.5))
     degrees = normal_error_degrees(np.asarray(maps.normals_image), seen.view.normals_image, mask=seen.mask)
     return {"normal_degrees": degrees, "rmse_mm": rmse(distances_mm(seen, np.asarray(maps.height_px)))}

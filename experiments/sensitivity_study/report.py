@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from accuracy_study.report import format_table
+from common import truth
+from common.report import format_table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from sensitivity_study import judge, weights
+from sensitivity_study import weights
 from sensitivity_study.sweep import Row
 
 FLAT = 2.0  # percent of normal error that are not worth a change
@@ -50,7 +51,7 @@ def _own(curve: list[Row]) -> int:
 
 def compare(own: Row, other: Row) -> Gain:
     """Another value of a weight against the preset's own, on the same faces."""
-    normal, rmse = (float(0.0 - changes([own, other], metric)[1]) for metric in judge.METRICS)
+    normal, rmse = (float(0.0 - changes([own, other], metric)[1]) for metric in truth.METRICS)
     better = np.array(other.normal_degrees) < np.array(own.normal_degrees)
     return Gain(own.preset, own.weight, other.factor, normal, rmse, int(better.sum()), len(better))
 
@@ -146,7 +147,7 @@ def draw(rows: list[Row]) -> Figure:
 def _draw_curve(panel: Axes, curve: list[Row]) -> None:
     own = curve[_own(curve)]
     colour, values = COLOURS[own.preset], [row.value for row in curve]
-    for metric, style in zip(judge.METRICS, ("o-", ".:"), strict=True):
+    for metric, style in zip(truth.METRICS, ("o-", ".:"), strict=True):
         panel.plot(values, changes(curve, metric), style, color=colour, markersize=4)
     panel.plot(own.value, 0.0, "*", color=colour, markersize=STARS[own.preset], mec="black", mew=0.5, zorder=3)
 
@@ -156,6 +157,6 @@ def _draw_legend(panel: Axes, presets: list[str]) -> None:
         panel.plot(
             [], [], "*-", color=COLOURS[preset], markersize=STARS[preset], label=f"preset {preset}; star: its value"
         )
-    for metric, style in zip(judge.METRICS, ("o-", ".:"), strict=True):
-        panel.plot([], [], style, color="grey", label=judge.METRICS[metric].split(" (")[0])
+    for metric, style in zip(truth.METRICS, ("o-", ".:"), strict=True):
+        panel.plot([], [], style, color="grey", label=truth.METRICS[metric].split(" (")[0])
     panel.legend(loc="center", fontsize=9, frameon=False)

@@ -5,16 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from accuracy_study import compare, faces
+from common import faces, program, truth
 from tqdm import tqdm
 
-from jaxface import checks, frame
 from jaxface.detection.sources import find_landmarks
-from jaxface.execution import run_timed
 from jaxface.pipeline import reconstruct
 from jaxface.presets import PRESETS, Preset
-from jaxface.types import CoarseFit, FaceError, FineMaps, Landmarks, MorphableModel
+from jaxface.types import FaceError, MorphableModel
 from sensitivity_study import judge, weights
 
 NOISE_SEED = 1000  # a face's landmarks have noise of their own
@@ -23,14 +20,11 @@ NOISE_SEED = 1000  # a face's landmarks have noise of their own
 class Ground(NamedTuple):
     """A photograph's crop, the coarse shape there and the one that the fine stage gets, and the truth."""
 
-    window: jax.Array
-    landmarks: Landmarks
-    fit: CoarseFit
+    face: program.Face
     medium_mm: jax.Array
     medium_kept: bool  # else it is the coarse shape
-    view: frame.View
-    templates: frame.Templates
-    field: compare.Field
+    model: MorphableModel
+    field: truth.Field
 
 
 class Row(NamedTuple):
@@ -57,9 +51,9 @@ def make_grounds(
     found are left out with a line."""
     grounds = []
     for index, case in enumerate(tqdm(faces.make_cases("default", count=count), desc=f"faces, {preset}, seed {seed}")):
-        truth = faces.default_truth(case, size=size, seed=seed)
+        face = faces.default_truth(case, size=size, seed=seed)
         try:
-            grounds.append(_ground(truth, preset, model, size=size, seed=NOISE_SEED * seed + index, source=landmarks))
+            grounds.append(_ground(face, preset, model, size=size, seed=NOISE_SEED * seed + index, source=landmarks))
         except FaceError as error:
             tqdm.write(f"{case.name} is left out: {error}")
     if not grounds:
@@ -67,39 +61,21 @@ def make_grounds(
     return grounds
 
 
-def _ground(truth: faces.Truth, preset: str, model: MorphableModel, *, size: int, seed: int, source: str) -> Ground:
+def _ground(face: faces.Truth, preset: str, model: MorphableModel, *, size: int, seed: int, source: str) -> Ground:
     detected = source == "detected"
-    points = find_landmarks(truth.image)[0] if detected else faces.noisy_landmarks(truth, seed=seed)
-    rec = reconstruct(truth.image, model=model, landmarks=points, preset=preset, size=size)
-    height, width = truth.image.shape[:2]
-    view = frame.View(rec.camera, rec.crop, jnp.array([width, height], jnp.float32), None)
-    field = compare.judge(judge.crop_truth(truth, rec.crop), [rec.maps.mask > 0.5], size=size)
+    points = find_landmarks(face.image)[0] if detected else faces.noisy_landmarks(face, seed=seed)
+    rec = reconstruct(face.image, model=model, landmarks=points, preset=preset, size=size)
+    field = truth.judge(judge.crop_truth(face, rec.crop), [rec.maps.mask > 0.5], size=size)
     kept = any(stage.name == "medium" and stage.status == "ok" for stage in rec.stages)
-    return Ground(
-        window=jnp.asarray(rec.crop_image), landmarks=rec.landmarks, fit=rec.coarse_fit,
-        medium_mm=jnp.asarray(rec.medium.vertices_mm), medium_kept=kept, view=view, templates=frame.prepare(model),
-        field=field,
-    )  # fmt: skip
+    return Ground(program.of_reconstruction(rec), jnp.asarray(rec.medium.vertices_mm), kept, model, field)
 
 
 def deform(ground: Ground, preset: Preset) -> Ground:
     """The face with its medium shape made anew, given up where the pipeline would."""
-    fit, templates = ground.fit, ground.templates
-    arguments = (fit, ground.landmarks, ground.view.camera, templates, preset.stiffness)
-    medium = run_timed(frame.deform, *arguments).value
-    shapes_mm = jnp.stack([jnp.asarray(fit.vertices_mm), medium.vertices_mm])
-    poses = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), fit.pose)
-    arguments = (ground.window, shapes_mm, poses, ground.view, templates)
-    residuals = run_timed(frame.shading_residuals, *arguments, schedule=preset.schedule).value
-    triangles = np.asarray(templates.model.triangles)
-    _, reason = checks.check_medium(medium, fit, triangles=triangles, residuals=np.asarray(residuals))
-    return ground._replace(medium_mm=shapes_mm[0 if reason else 1], medium_kept=not reason)
-
-
-def refine(ground: Ground, preset: Preset) -> FineMaps:
-    """The fine stage."""
-    arguments = (ground.window, ground.medium_mm, ground.fit.pose, ground.view, ground.templates, preset.weights)
-    return run_timed(frame.fit_surface, *arguments, schedule=preset.schedule).value
+    face, model = ground.face, ground.model
+    medium = program.deform(face, model, stiffness=preset.stiffness)
+    reason = program.objection(face, medium, model, preset)
+    return ground._replace(medium_mm=face.fit.vertices_mm if reason else medium.vertices_mm, medium_kept=not reason)
 
 
 def measure(grounds: list[Ground], preset: str, weight: str, factor: float, *, size: int) -> Row:
@@ -107,8 +83,10 @@ def measure(grounds: list[Ground], preset: str, weight: str, factor: float, *, s
     chosen = weights.changed(PRESETS[preset](size=size), weight, factor)
     if weight == weights.STIFFNESS and factor != 1.0:
         grounds = [deform(ground, chosen) for ground in grounds]
-    found = [judge.errors(ground.field, refine(ground, chosen)) for ground in grounds]
-    columns = {metric: [each[metric] for each in found] for metric in judge.METRICS}
+    found = [
+        judge.errors(each.field, program.refine(each.face, each.medium_mm, each.model, chosen)) for each in grounds
+    ]
+    columns = {metric: [each[metric] for each in found] for metric in truth.METRICS}
     kept = sum(ground.medium_kept for ground in grounds)
     return Row(preset, weight, factor, weights.value(chosen, weight), kept, **columns)
 

@@ -2,8 +2,9 @@
 
 import os
 import platform
-import re
 from importlib.metadata import version
+
+from common.report import every_column
 
 MAX_RATIO, MAX_GROWTH = 0.5, 0.05
 TARGETS = {"H100": 60.0}  # frames a second of 512 pixels, by what the device's name holds
@@ -17,11 +18,6 @@ def summarise(throughput: dict, clip: dict | None, *, command: str) -> dict:
                    jax=version("jax"), numpy=version("numpy"))  # fmt: skip
     wanted = _wanted_speed(machine["device"], throughput["rows"]) + (_wanted_of_clip(clip) if clip else [])
     return {"command": command, "machine": machine, "throughput": throughput["rows"], "clip": clip, "wanted": wanted}
-
-
-def slug(device: str) -> str:
-    """A device's name as a part of a file's."""
-    return re.sub(r"[^a-z0-9]+", "_", device.lower()).strip("_")
 
 
 def frame_seconds(run: dict) -> float:
@@ -61,19 +57,18 @@ def _counts(row: dict) -> bool:
     return "frames_per_second" in row
 
 
-def to_markdown(found: dict, *, why_no_clip: str = "", picture: str = "") -> str:
+def lines(found: dict, *, why_no_clip: str = "", picture: str = "") -> list[str]:
     """The report; `picture` is the timeline's file name."""
     device = found["machine"]["device"]
     facts = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
-    parts = [f"# Benchmark of tracking on {device}\n\nCommand: `{found['command']}`\n\n{facts}"]
-    parts.append(f"## The device's steps, {device}\n\n{_throughput_text(found['throughput'], device)}")
-    if found["clip"] is None:
-        parts.append(f"## A clip from photos to files, {device}\n\nNot run: {why_no_clip}.")
-    else:
-        parts.append(f"## A clip from photos to files, {device}\n\n{_clip_text(found['clip'], device, picture)}")
+    clip = f"Not run: {why_no_clip}." if found["clip"] is None else _clip_text(found["clip"], device, picture)
+    parts = {"The device's steps": _throughput_text(found["throughput"], device), "A clip from photos to files": clip}
     if found["wanted"]:
-        parts.append(f"## Wanted, {device}\n\n{table(found['wanted'])}")
-    return "\n\n".join(parts) + "\n"
+        parts["Wanted"] = table(found["wanted"])
+    lines = [f"# Benchmark of tracking on {device}", "", f"Command: `{found['command']}`", "", facts]
+    for title, text in parts.items():
+        lines += ["", f"## {title}, {device}", "", text]
+    return lines
 
 
 def _throughput_text(rows: list[dict], device: str) -> str:
@@ -127,11 +122,5 @@ def _clip_text(clip: dict, device: str, picture: str) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown; columns in order of first appearance, an empty cell where a row has no such number."""
-    columns = list(dict.fromkeys(name for row in rows for name, value in row.items() if value is not None))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return "\n".join(lines + ["| " + " | ".join(_cell(row.get(name)) for name in columns) + " |" for row in rows])
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    """Markdown of everything in the rows."""
+    return "\n".join(every_column(rows))

@@ -12,7 +12,7 @@ import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import faces, heads, ict
+from common import faces, heads, ict
 from jaxtyping import Array, Float
 
 from jaxface.geometry.subdivision import loop_subdivision, subdivide

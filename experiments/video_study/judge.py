@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accuracy_study import compare, faces
+from common import faces, truth
+from PIL import Image
 
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation import motion
 from jaxface.evaluation.alignment import procrustes, transform
-from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions
+from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.rendering.camera import orthographic, project
 from jaxface.tracking.records import Track
@@ -129,7 +129,7 @@ def detected_blink(film: Film) -> float | None:
     """How far the lids close in what the detector sees (mm at the true scale); None where it does not see every
     frame's face."""
     try:
-        found = [find_landmarks(iio.imread(film.path(frame), plugin="pillow"))[0] for frame in range(film.num_frames)]
+        found = [find_landmarks(np.asarray(Image.open(film.path(frame))))[0] for frame in range(film.num_frames)]
     except FaceError:
         return None
     points_px = np.stack([np.asarray(each.points_px, np.float64) for each in found])
@@ -193,7 +193,7 @@ def _yaws(poses: Pose) -> np.ndarray:
 
 def _common_rows(film: Film, model: MorphableModel) -> np.ndarray:
     """Landmarks that both know, without the outline, whose points slide."""
-    theirs = np.asarray(has_landmark(model))
+    theirs = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.5
     inner = np.asarray(model.landmark_regions) != Region.BORDER
     return np.intersect1d(film.actor.head.landmarks.rows, np.flatnonzero(theirs & inner))
 
@@ -213,21 +213,18 @@ def _frontal(front_mm: jax.Array, *, size: int) -> Pose:
     return Pose(rotation_vector(jnp.eye(3)), place, jnp.log(jnp.float32(scale)))
 
 
-def _draw(vertices_mm, pose, model, *, size) -> compare.Shape:
-    vertices_px = project(vertices_mm, pose, camera=orthographic())
-    return compare.draw_shape(vertices_px, compare.face_triangles(model), size=size)
+def _draw(vertices_mm, pose, model, *, size) -> truth.Shape:
+    return truth.place(vertices_mm, truth.face_triangles(model), pose, orthographic(), size=size)
 
 
-def _errors(film: Film, smooth, rough, pose: Pose, shapes: dict[str, compare.Shape]) -> dict[str, float]:
+def _errors(film: Film, smooth, rough, pose: Pose, shapes: dict[str, truth.Shape]) -> dict[str, float]:
     """RMSE of each shape, all on the pixels where the truth and all of them are seen."""
     head, size = film.actor.head, film.size
-    place = lambda mm: project(mm, pose, camera=orthographic())  # noqa: E731
+    rough_px, smooth_px = (project(mm, pose, camera=orthographic()) for mm in (rough, smooth))
     nothing = Landmarks(jnp.zeros((0, 2)), jnp.zeros(0), jnp.zeros(0))
-    truth = faces.Truth(
-        np.zeros((size, size, 3)), place(rough), place(smooth), head.subdivision.triangles, head.excluded,
+    face = faces.Truth(
+        np.zeros((size, size, 3)), rough_px, smooth_px, head.subdivision.triangles, head.excluded,
         float(np.exp(pose.log_scale)), nothing,
     )  # fmt: skip
-    field = compare.judge(truth, [shape.view.covered for shape in shapes.values()], size=size)
-    return {
-        name: compare.shape_errors(field, shape, num_points=NUM_POINTS)["rmse_mm"] for name, shape in shapes.items()
-    }
+    (found,) = truth.errors(face, {(): shapes}, size=size, num_points=NUM_POINTS).values()
+    return {name: each["rmse_mm"] for name, each in found.items()}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import imageio.v3 as iio
 import numpy as np
-from accuracy_study.report import format_table
+from common.report import cell, format_table, table
 from matplotlib.figure import Figure
 
 from jaxface.tracking.records import Track
@@ -16,6 +16,13 @@ WORLDS = {
     "ict": "ICT-FaceKit + a field off its basis",
 }
 TRACKS = {"on": "with the temporal term", "off": "without it", "mean": "mean of frames"}
+PEOPLE = {
+    "clip": "person of the clip", "clip_coefficients": "the same, coefficients alone",
+    "mean_of_frames": "mean of frames, as printed", "single_frames_mean": "single frames, mean",
+    "single_frames_best": "single frames, best", "single_frames_worst": "single frames, worst",
+}  # fmt: skip
+_STILL = ("spread_mm", "jitter_mm_per_frame2")
+_WANTED = {"wanted": ("what", ""), "found": ("value", ".3f"), "limit": ("limit", ".3f"), "met": ("met", "")}
 BETTER_BY, STEADIER_BY, MAY_LOSE = 0.15, 3.0, 0.02  # what is wanted
 _SHOWN = 8  # frames of the video in the picture
 
@@ -107,40 +114,24 @@ def _ratio(over: dict, under: dict, key: str) -> float:
     return over[key] / under[key] if under[key] else float("nan")
 
 
-def to_markdown(records: list[dict], left_out: dict[str, str], settings: dict, around: dict) -> str:
-    """Tables and sentences, the same for the console and for the file."""
-    chosen = "; ".join(f"{name} {value}" for name, value in settings.items())
-    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
-    lines = ["# Accuracy on a rendered video", "", f"Settings: {chosen}.", f"On a {around['machine']}; {versions}.", ""]
+def lines(records: list[dict], left_out: dict[str, str]) -> list[str]:
+    """Tables and sentences."""
+    lines = []
     for found in records:
-        lines += [f"## {WORLDS[found['world']]}", "", *_frame_counts(found), "", *_identity_table(found), ""]
-        lines += [*_track_table(found), "", *_wanted_table(found), ""]
+        counts = ", ".join(f"{count} {TRACKS[name]}" for name, count in found["ok_frames"].items())
+        people = [{"who": title, "rmse_mm": found["identity_rmse_mm"][key]} for key, title in PEOPLE.items()]
+        wanted = [row | {"met": {True: "yes", False: "NO", None: None}[row["met"]]} for row in found["wanted"]]
+        lines += [f"## {WORLDS[found['world']]}", "", f"{found['frames']} frames; tracked: {counts}.", ""]
+        lines += [*table(people, {"neutral face": ("who", ""), "RMSE (mm)": ("rmse_mm", ".3f")}), ""]
+        lines += [*_track_table(found), "", *table(wanted, _WANTED), ""]
     lines += [f"World {name} is left out: {reason}" for name, reason in left_out.items()]
-    lines += [
+    return lines + [
         "RMSE: distance of true points seen in the frame (or, for the person, from the front) from the mesh after"
         " similarity ICP, mm. Jitter: mean vertex acceleration in the camera frame, mm/frame^2; of the error: that of"
         " the tracked less the true landmarks. Landmark error: rms distance of these at the true scale, mean depth"
         " apart. Blink: how far the lids close, against the upper quartile of their opening. Still clip: nothing"
         " moves but the camera's noise; the standard deviation of the vertices over time.",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _frame_counts(found: dict) -> list[str]:
-    counts = ", ".join(f"{count} {TRACKS[name]}" for name, count in found["ok_frames"].items())
-    return [f"{found['frames']} frames; tracked: {counts}."]
-
-
-def _identity_table(found: dict) -> list[str]:
-    names = {
-        "clip": "person of the clip", "clip_coefficients": "the same, coefficients alone",
-        "mean_of_frames": "mean of frames, as printed", "single_frames_mean": "single frames, mean",
-        "single_frames_best": "single frames, best", "single_frames_worst": "single frames, worst",
-    }  # fmt: skip
-    errors = found["identity_rmse_mm"]
-    return format_table(
-        [["neutral face", "RMSE (mm)"], *([title, f"{errors[key]:.3f}"] for key, title in names.items())]
-    )
 
 
 def _track_table(found: dict) -> list[str]:
@@ -152,17 +143,7 @@ def _track_table(found: dict) -> list[str]:
     for name, title in ({"truth": "truth"} | TRACKS).items():
         still = found["still"].get(name)
         figures = [f"{found['tracks'][name][key]:.3f}" for key in columns]
-        cells.append(
-            [title, *figures, *(["-", "-"] if still is None else [f"{value:.4f}" for value in still.values()])]
-        )
-    return format_table(cells)
-
-
-def _wanted_table(found: dict) -> list[str]:
-    cells = [["wanted", "found", "limit", "met"]]
-    for row in found["wanted"]:
-        shown = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("value", "limit")]
-        cells.append([row["what"], *shown, {True: "yes", False: "NO", None: "-"}[row["met"]]])
+        cells.append([title, *figures, *(cell(still and still[key], ".4f") for key in _STILL)])
     return format_table(cells)
 
 

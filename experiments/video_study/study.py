@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from accuracy_study import ict
+from common import ict
 
 from jaxface.tracking.records import Track, TrackSettings
 from jaxface.types import MorphableModel

@@ -10,7 +10,7 @@ import numpy as np
 from jaxface.geometry.subdivision import loop_subdivision, subdivide
 from jaxface.morphable.default import load_default
 from jaxface.rendering.camera import project
-from jaxface.synthetic import preset_light, synthetic_face
+from jaxface.synthetic import FaceSettings, SyntheticFace, preset_light, synthetic_face
 from jaxface.types import Landmarks, Region
 
 LIGHTS = ("soft", "side", "top")
@@ -66,31 +66,37 @@ def identity_key(case: Case, *, seed: int) -> jax.Array:
 
 def default_truth(case: Case, *, size: int, seed: int) -> Truth:
     """A face of the default model with smooth fields outside its basis, creases, lumps and pores."""
-    model = load_default()
-    face = synthetic_face(
-        identity_key(case, seed=seed), model=model, size=size, yaw=float(np.radians(case.yaw)),
-        light=preset_light(case.light), levels=LEVELS,
-    )  # fmt: skip
+    return truth_of(photograph(case, size=size, seed=seed))
+
+
+def photograph(case: Case, *, size: int, seed: int, settings: FaceSettings = FaceSettings()) -> SyntheticFace:
+    """The same with the maps it was rendered from; `settings` changes what is on its skin."""
+    light, yaw = preset_light(case.light), float(np.radians(case.yaw))
+    key, model = identity_key(case, seed=seed), load_default()
+    return synthetic_face(key, model=model, size=size, yaw=yaw, light=light, settings=settings, levels=LEVELS)
+
+
+def truth_of(face: SyntheticFace) -> Truth:
+    """What is judged by, of a face of the default model."""
     place = functools.partial(project, pose=face.pose, camera=face.camera)
     return Truth(
         image=np.asarray(face.image),
         vertices_px=place(face.vertices_mm),
         smooth_px=place(face.smooth_mm),
         triangles=face.triangles,
-        excluded=_openings(),
+        excluded=share((Region.EYE_OPENING, Region.MOUTH_OPENING)),
         px_per_mm=float(jnp.exp(face.pose.log_scale)),
         landmarks=face.landmarks,
     )
 
 
 @functools.cache
-def _openings() -> jax.Array:
-    """Share of eye and mouth opening at the fine vertices of the default model."""
+def share(regions: tuple[Region, ...]) -> jax.Array:
+    """Of some labels together, at the fine vertices of the default model."""
     model = load_default()
-    regions = model.vertex_regions
-    is_open = (regions == Region.EYE_OPENING) | (regions == Region.MOUTH_OPENING)
-    subdivision = loop_subdivision(model.triangles, num_vertices=regions.shape[0], levels=LEVELS)
-    return subdivide(is_open.astype(jnp.float32)[:, None], subdivision=subdivision)[:, 0]
+    is_one = np.isin(np.asarray(model.vertex_regions), regions).astype(np.float32)
+    subdivision = loop_subdivision(model.triangles, num_vertices=is_one.size, levels=LEVELS)
+    return subdivide(jnp.asarray(is_one)[:, None], subdivision=subdivision)[:, 0]
 
 
 def noisy_landmarks(truth: Truth, *, seed: int) -> Landmarks:

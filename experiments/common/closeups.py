@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jaxface import frame
-from jaxface.execution import run_timed
+from common import program
 from jaxface.export.pictures import to_picture
 from jaxface.types import Camera, Crop, Pose
 
@@ -47,8 +45,7 @@ def zoom_in(crop: Crop, window: Window, *, size: int) -> Crop:
 
 def clay(vertices_mm: np.ndarray, triangles: np.ndarray, seen: Seen, *, size: int) -> np.ndarray:
     """A mesh (object frame) in clay."""
-    arguments = jax.tree.map(jnp.asarray, (vertices_mm, triangles, *seen))
-    return np.asarray(run_timed(frame.clay_picture, *arguments, size=size).value)
+    return program.clay(vertices_mm, triangles, *seen, size=size)
 
 
 def boxed(picture: np.ndarray, window: Window) -> np.ndarray:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from overview import headlines, index, processes, runners
 
-EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = pathlib.Path(__file__).resolve().parents[2] / "experiments"
 RESULTS = EXPERIMENTS / "results"
 TOOLS = {"build_default_model", "reconstruct_dataset", "run_all"}  # they make no results
 
@@ -31,14 +32,7 @@ import sys
 print("this is why")
 sys.exit(3)
 '''
-
-
-@pytest.fixture
-def overview(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    from overview import headlines, index, processes, runners
-
-    return {"headlines": headlines, "index": index, "processes": processes, "runners": runners}
+overview = {"headlines": headlines, "index": index, "processes": processes, "runners": runners}
 
 
 @pytest.fixture
@@ -51,7 +45,7 @@ def scripts(tmp_path):
     return folder
 
 
-def test_a_failure_stops_no_other(overview, scripts, tmp_path):
+def test_a_failure_stops_no_other(scripts, tmp_path):
     make, told, out = overview["runners"].Runner, [], tmp_path / "smoke"
     runners = [
         make("fails"),
@@ -77,7 +71,7 @@ def test_a_failure_stops_no_other(overview, scripts, tmp_path):
     assert [line[:5] for line in told] == [f"[{k}/4]" for k in (1, 2, 3, 4)]
 
 
-def test_one_that_waits_blocks_no_other_and_two_run_at_once(overview, scripts, tmp_path):
+def test_one_that_waits_blocks_no_other_and_two_run_at_once(scripts, tmp_path):
     # "first" ends only when "other" has run; "second" needs what "first" leaves.
     (scripts / "first.py").write_text(
         "import pathlib, time\n"
@@ -92,7 +86,7 @@ def test_one_that_waits_blocks_no_other_and_two_run_at_once(overview, scripts, t
     assert overview["processes"].run_all(runners, at_once=2, **shared) == []
 
 
-def test_a_runner_that_hangs_is_stopped(overview, scripts, tmp_path, monkeypatch):
+def test_a_runner_that_hangs_is_stopped(scripts, tmp_path, monkeypatch):
     monkeypatch.setattr(overview["processes"], "LIMIT_SECONDS", 0.3)
     (scripts / "works.py").write_text("import time\ntime.sleep(60)\n")
     runners, told = [overview["runners"].Runner("works")], []
@@ -110,7 +104,7 @@ sys.path.insert(0, {str(EXPERIMENTS)!r})
 from absl import app
 import run_all
 from overview.runners import Runner
-run_all.RUNNERS = (Runner("works"), Runner("fails"), Runner("reads", after="works"), Runner("waits", None))
+run_all.RUNNERS = (Runner("works"), Runner("fails"), Runner("reads", after="works"), Runner("waits", long=True))
 run_all.SCRIPTS = pathlib.Path({str(scripts)!r})
 app.run(run_all.main)
 """
@@ -146,7 +140,7 @@ def test_wrong_names_are_one_sentence(scripts, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_index_of_made_up_results(overview, scripts, tmp_path):
+def test_the_index_of_made_up_results(scripts, tmp_path):
     make, index = overview["runners"].Runner, overview["index"]
     results = tmp_path / "results"
     results.mkdir()
@@ -171,22 +165,20 @@ def test_the_index_of_made_up_results(overview, scripts, tmp_path):
     assert index.to_markdown(results, scripts=scripts, runners=runners[::-1]) == text
 
 
-def test_headlines_come_from_the_files_alone(overview, tmp_path):
+def test_headlines_come_from_the_files_alone(tmp_path):
     headlines = overview["headlines"]
     (tmp_path / "a.json").write_text(
         json.dumps({"rows": [{"mm": 1.234, "of": "a, b"}, {"mm": 5.0, "of": "c"}], "count": 3})
     )
-    told = headlines.lines(
-        tmp_path,
-        (
-            headlines.Headline("{:d} faces, {:.2f} mm.", "a.json", ("count", "rows/0/mm")),
-            headlines.Headline("{:.1f}, {:.1f}.", "a.json", ("rows/of=a, b/mm", "rows/mm=5.0&of=c/mm")),
-            headlines.Headline("{:d}", "a.json", ("rows/of=d/mm",)),
-            headlines.Headline("{:d}", "a.json", ("rows/2/mm",)),
-            headlines.Headline("{:d}", "a.json", ("count/deeper",)),
-            headlines.Headline("{:d}", "b.json", ("count",)),
-        ),
+    sentences = (
+        ("a.json", "<count:d> faces, <rows/0/mm:.2f> mm."),
+        ("a.json", "<rows/of=a, b/mm:.1f>, <rows/mm=5.0&of=c/mm:.1f>."),
+        ("a.json", "<rows/of=d/mm:d>"),
+        ("a.json", "<rows/2/mm:d>"),
+        ("a.json", "<count/deeper:d>"),
+        ("b.json", "<count:d>"),
     )
+    told = headlines.lines(tmp_path, tuple(headlines.Headline(*each) for each in sentences))
     assert told == [
         "- 3 faces, 1.23 mm. ([a.json](a.json))",
         "- 1.2, 5.0. ([a.json](a.json))",
@@ -197,7 +189,7 @@ def test_headlines_come_from_the_files_alone(overview, tmp_path):
     ]
 
 
-def test_the_committed_index_is_that_of_the_results(overview):
+def test_the_committed_index_is_that_of_the_results():
     text = (RESULTS / "README.md").read_text()
     made = overview["index"].to_markdown(RESULTS, scripts=EXPERIMENTS)
     assert text == made, "results or docstrings changed: run `python experiments/run_all.py`"
@@ -206,7 +198,7 @@ def test_the_committed_index_is_that_of_the_results(overview):
     assert "` has no `" not in text and "unknown origin" not in text and "runner is missing" not in text
 
 
-def test_every_runner_is_in_the_table(overview):
+def test_every_runner_is_in_the_table():
     listed = {runner.script for runner in overview["runners"].RUNNERS}
     assert all((EXPERIMENTS / script).exists() for script in listed)
     runners = {path.name for path in EXPERIMENTS.glob("*.py") if path.stem not in TOOLS}

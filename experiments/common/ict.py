@@ -9,17 +9,18 @@ brows; the shape that is judged stays ICT's.
 import functools
 import os
 import pathlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app
+from absl import app, flags
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from accuracy_study import heads
-from accuracy_study.faces import LEVELS, Case, Truth, identity_key
-from accuracy_study.heads import Head, LandmarkPlaces
+from common import heads
+from common.faces import LEVELS, Case, Truth, default_truth, identity_key
+from common.heads import Head, LandmarkPlaces
 from jaxface.geometry.subdivision import loop_subdivision, subdivide
 from jaxface.models import catalogue, store
 from jaxface.models.readers.ict import read
@@ -39,6 +40,29 @@ OFF_BASIS_MM = {"ict": 0.0, "ict off": 0.5}  # rms of the field outside the basi
 FRONT, _FACE, _HEAD = 6706, 9409, 14062
 _HAIRLINE_MM = (88.0, 96.0)  # above the middle of the eyes, on ICT's neutral
 _NOISE = 0.004
+
+
+def define_flag() -> flags.FlagHolder:
+    """--ict_dir, where the data is."""
+    usual = "in $JAXFACE_TEST_DATA or ../shared/data"
+    return flags.DEFINE_string("ict_dir", None, f"FaceXModel folder, or the tar that holds it; default: {usual}")
+
+
+def is_installed() -> bool:
+    """Whether the face model is."""
+    return catalogue.is_installed(catalogue.find("ict"))
+
+
+def usual_models() -> list[str]:
+    """The face models that are fitted where none is named."""
+    return ["default", "ict"] if is_installed() else ["default"]
+
+
+def worlds(path: pathlib.Path | None) -> dict[str, Callable[..., Truth]]:
+    """Photographers by world; without a path ICT's are missing. Raises FaceError."""
+    if path is None:
+        return {"default": default_truth}
+    return {"default": default_truth} | dict.fromkeys(OFF_BASIS_MM, functools.partial(ict_truth, ict=load(path)))
 
 
 def find(path: str | None) -> pathlib.Path | None:
@@ -64,7 +88,7 @@ def load(path: pathlib.Path) -> Head:
 def _landmark_places(source: SourceModel) -> LandmarkPlaces:
     """Where the installed model "ict" has its landmarks, but for those on the membranes that close its eyes and mouth;
     the inner 51 of iBUG's 68 if it is not installed."""
-    if not catalogue.is_installed(catalogue.find("ict")):
+    if not is_installed():
         corners = np.repeat(source.ibug_vertices[17:, None], 3, axis=1)
         return LandmarkPlaces(np.array(IBUG_68[17:]), corners, np.full(corners.shape, 1.0 / 3.0, np.float32))
     model = store.resolve("ict")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import matplotlib.cbook
 import numpy as np
-from absl import app
 
 from jaxface.io.arrays import as_rgb
 from jaxface.io.images import read_image
@@ -15,16 +14,13 @@ from jaxface.types import FaceError
 
 
 def load(paths: list[str]) -> dict[str, np.ndarray]:
-    """Photos by name, RGB in [0, 1]; without paths the public-domain portraits. Raises UsageError for bad files."""
+    """Photos by name, RGB in [0, 1]; without paths the public-domain portraits. Raises FaceError for bad files."""
     if not paths:
         return _public_domain()
     found = {}
     for path in map(pathlib.Path, paths):
         name = path.stem if path.stem not in found else str(path)
-        try:
-            found[name] = read_image(path)
-        except FaceError as error:
-            raise app.UsageError(str(error)) from None
+        found[name] = read_image(path)
     return found
 
 

@@ -1,40 +1,60 @@
-"""The runner compare.py from its command line, with our own shapes and with mesh files against scans; its parts."""
+"""Parts of medium_vs_coarse.py, multi_scale.py and compare.py."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
+import types
 
 import numpy as np
 import pytest
+from figure_study import lineup, mesh_files, scales, two_shapes
 from scipy.spatial.transform import Rotation
 
 from jaxface.evaluation.surfaces import FaceSurface
-from jaxface.io.images import read_image
 from jaxface.morphable.default import load_default
 from jaxface.types import IBUG_68, FaceError
 
-EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1] / "experiments"
-RUNNER = EXPERIMENTS / "compare.py"
-FILES = ["compare.json", "compare.md", "compare.png"]
+STAGES = ["medium", "fine, phase 1", "fine, phase 2"]
 
 
-def run(*arguments):
-    command = [sys.executable, str(RUNNER), *map(str, arguments)]
-    around = os.environ | {"JAX_PLATFORMS": "cpu"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=around)
+def test_summary_counts_the_cases_in_which_medium_is_lower():
+    def record(preset, coarse, medium, kept):
+        stages = {"coarse": coarse, "medium": medium}
+        metrics = {stage: {"normal_degrees": value, "rmse_mm": 0.1 * value} for stage, value in stages.items()}
+        return {"case": "", "landmarks": "true", "preset": preset, "kept": kept, **metrics}
+
+    records = [record("paper", 4.0, 6.0, False), record("default", 4.0, 3.0, True), record("default", 6.0, 7.0, False)]
+    paper, default = two_shapes.summarise(records)
+    assert (paper["cases"], paper["kept_share"], paper["normal_degrees"]["lower_share"]) == (1, 0.0, 0.0)
+    assert (default["cases"], default["kept_share"]) == (2, 0.5)
+    assert default["normal_degrees"] == {"coarse": 5.0, "medium": 5.0, "lower_share": 0.5}
+    assert default["rmse_mm"]["coarse"] == pytest.approx(0.5)
 
 
-@pytest.fixture
-def parts(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    from figure_study import lineup, mesh_files
+def test_summary_compares_each_stage_with_the_one_before():
+    def record(*degrees):
+        return {"preset": "default", "stages": {t: {"normal_degrees": d} for t, d in zip(STAGES, degrees, strict=True)}}
 
-    return lineup, mesh_files
+    rows = scales.summarise([record(8.0, 7.0, 7.5), record(6.0, 5.0, 4.5)])
+    assert [row["stage"] for row in rows] == STAGES
+    assert [row["normal_degrees"] for row in rows] == [7.0, 6.0, 6.0]
+    assert "lower_share" not in rows[0] and [row["lower_share"] for row in rows[1:]] == [1.0, 0.5]
 
 
-def face_of(share, lineup):
+def test_close_ups_go_where_the_normals_turned():
+    size = 100
+    y, x = np.mgrid[:size, :size]
+    medium = np.zeros((size, size), np.float32)
+    normals = np.tile(np.array([0.0, 0.0, 1.0], np.float32), (size, size, 1))
+    normals[(abs(y - 30) < 8) & (abs(x - 62) < 8)] = (0.6, 0.0, 0.8)
+    hidden = (abs(y - 70) < 20) & (abs(x - 30) < 20)
+    normals[hidden] = (0.0, 0.6, 0.8)
+    maps = types.SimpleNamespace(medium_height_px=medium, normals_image=normals, confidence=1.0 - hidden)
+    window = scales.busiest(types.SimpleNamespace(maps=maps))
+    assert window.side == 30
+    assert window.left <= 54 and window.left + 30 >= 70 and window.top <= 22 and window.top + 30 >= 38
+    assert 0 <= window.left <= size - 30 and 0 <= window.top <= size - 30
+
+
+def face_of(share):
     """The mean face and `share` of the first two identity axes."""
     model = load_default()
     vertices_mm = np.asarray(model.mean_mm + 1.5 * share * model.identity_basis_mm[:2].sum(axis=0), np.float64)
@@ -55,23 +75,18 @@ def write(path, surface):
     np.save(path.with_suffix(".npy"), surface.landmarks_mm)
 
 
-def test_files_against_scans(tmp_path, parts):
-    lineup, _ = parts
+def test_files_against_scans(tmp_path, run_main):
     for name, share in (("anna", 1.0), ("ben", -1.0)):
         (tmp_path / name).mkdir()
-        write(tmp_path / f"scan_{name}.obj", face_of(share, lineup))
-        write(tmp_path / name / "same.obj", moved(face_of(share, lineup)))
-        write(tmp_path / name / "half.obj", face_of(0.5 * share, lineup))
+        write(tmp_path / f"scan_{name}.obj", face_of(share))
+        write(tmp_path / name / "same.obj", moved(face_of(share)))
+        write(tmp_path / name / "half.obj", face_of(0.5 * share))
     (tmp_path / "ben" / "half.obj").unlink()
-    write(tmp_path / "mean.obj", face_of(0.0, lineup))
+    write(tmp_path / "mean.obj", face_of(0.0))
     methods = f"same:{tmp_path}/{{}}/same.obj,half:{tmp_path}/{{}}/half.obj,mean:{tmp_path}/mean.obj"
     out = tmp_path / "out"
-    ended = run(f"--methods={methods}", f"--scan={tmp_path}/scan_{{}}.obj", "--smoke", f"--output_dir={out}")
-    assert ended.returncode == 0, ended.stderr
-    assert sorted(file.name for file in out.iterdir()) == FILES
-    text = (out / FILES[1]).read_text()
-    assert text in ended.stdout and "protocol micc-deng2019: " in text and "| anna " in text
-    stored = json.loads((out / FILES[0]).read_text())
+    run_main("compare", f"--methods={methods}", f"--scan={tmp_path}/scan_{{}}.obj", "--smoke", f"--output_dir={out}")
+    stored = json.loads((out / "compare.json").read_text())
     assert stored["methods"] == ["same", "half", "mean"]
     assert list(stored["missing"]) == ["ben, half"] and "there is no such mesh" in stored["missing"]["ben, half"]
     for name, judged in stored["faces"].items():
@@ -79,50 +94,16 @@ def test_files_against_scans(tmp_path, parts):
         assert judged["same"]["scale"] == pytest.approx(0.5, rel=1e-3)
     assert stored["faces"]["anna"]["half"]["headline_mm"] < 0.7 * stored["faces"]["anna"]["mean"]["headline_mm"]
     assert "half" not in stored["faces"]["ben"]
-    picture = read_image(out / FILES[2])
-    assert min(picture.shape[:2]) > 300 and np.std(picture) > 0.1
 
 
-@pytest.mark.slow
-def test_our_own_shapes(tmp_path):
-    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    ended = run("--smoke", f"--output_dir={tmp_path}")
-    assert ended.returncode == 0, ended.stderr
-    assert sorted(file.name for file in tmp_path.iterdir()) == FILES
-    stored = json.loads((tmp_path / FILES[0]).read_text())
-    names = [f"{preset}, {stage}" for preset in ("paper", "default") for stage in ("coarse", "medium", "fine")]
-    assert stored["methods"] == names and stored["missing"] == {}
-    (judged,) = stored["faces"].values()
-    assert list(judged) == names
-    assert all(0.2 < figures["headline_mm"] < 5.0 for figures in judged.values())
-    assert judged["default, fine"]["headline_mm"] < judged["paper, fine"]["headline_mm"]
-    assert (tmp_path / FILES[1]).read_text() in ended.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--methods=a:nowhere/{}.obj"], "there are no such files"),
-        (["--scan=scan.obj"], "--scan goes with --methods"),
-    ],
-)
-def test_mistakes_end_in_one_sentence(tmp_path, arguments, sentence):
-    ended = run(*arguments, "--smoke", f"--output_dir={tmp_path / 'out'}")
-    assert ended.returncode != 0
-    assert sentence in ended.stderr and "Traceback" not in ended.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_methods_have_names_of_their_own(parts):
-    _, mesh_files = parts
+def test_methods_have_names_of_their_own():
     assert mesh_files.parse_methods(["a:x/{}.obj", "b:c:/y.obj"]) == {"a": "x/{}.obj", "b": "c:/y.obj"}
     for entries in (["a:x", "a:y"], ["scan:x"], [":x"], ["a:"], ["nobody"]):
         with pytest.raises(FaceError):
             mesh_files.parse_methods(entries)
 
 
-def test_a_hole_stands_for_one_name_throughout_a_path(tmp_path, parts):
-    _, mesh_files = parts
+def test_a_hole_stands_for_one_name_throughout_a_path(tmp_path):
     for place in ("anna/anna.obj", "ben/ben.obj", "ben/other.obj", "carl/dora.obj"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).touch()
@@ -135,9 +116,8 @@ def test_a_hole_stands_for_one_name_throughout_a_path(tmp_path, parts):
         mesh_files.faces_of([both, f"{tmp_path}/{{}}.ply"])
 
 
-def test_every_mesh_comes_to_the_same_place_with_its_outside_out(parts):
-    lineup, _ = parts
-    stand, surface = lineup.frontal_stand(size=96), face_of(0.0, parts[0])
+def test_every_mesh_comes_to_the_same_place_with_its_outside_out():
+    stand, surface = lineup.frontal_stand(size=96), face_of(0.0)
     inside_out = moved(surface)._replace(triangles=surface.triangles[:, ::-1])
     shown = lineup.pictures(lineup.Row(stand, None, {"as is": surface, "moved": inside_out}, moved(surface)))
     assert list(shown) == ["as is", "moved", "scan"]
@@ -152,8 +132,7 @@ def test_every_mesh_comes_to_the_same_place_with_its_outside_out(parts):
         lineup.pictures(lineup.Row(stand, None, {"jaw": surface._replace(landmarks_mm=few)}, None))
 
 
-def test_landmarks_of_a_model_are_in_ibugs_order(parts):
-    lineup, _ = parts
+def test_landmarks_of_a_model_are_in_ibugs_order():
     model = load_default()
     points_mm = lineup.model_landmarks(np.asarray(model.mean_mm), model)
     assert points_mm.shape == (len(IBUG_68), 3) and np.isfinite(points_mm).all()

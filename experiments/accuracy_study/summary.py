@@ -1,10 +1,7 @@
 """From records of single cases to a summary, and the summary as text."""
 
-import importlib.metadata
-import os
-
-import jax
 import numpy as np
+from common import report
 
 WORLDS = {
     "default": "default model + fields off its basis",
@@ -16,6 +13,8 @@ COMPARED = ("landmarks", "coarse", "fine")  # between models
 EMBEDDED = "default"  # the model that others are compared with
 VIEWS = {"all": lambda yaw: True, "frontal": lambda yaw: yaw == 0, "yaw 30": lambda yaw: yaw != 0}
 COLUMNS = {
+    "stage": ("stage", ""),
+    "cases": ("cases", ""),
     "normal error (deg)": ("normal_degrees", ".2f"),
     "RMSE (mm)": ("rmse_mm", ".3f"),
     "hp relief, 2 mm": ("relief_hp2", ".3f"),
@@ -25,17 +24,6 @@ COLUMNS = {
     "hp height, 2 mm": ("height_hp2", ".3f"),
     "hp height, 4 mm": ("height_hp4", ".3f"),
 }
-
-
-def environment() -> dict[str, object]:
-    """Versions and kind of machine; nothing that names it."""
-    versions = {}
-    for name in ("jaxface", "jax", "numpy", "scipy", "mediapipe"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "missing"
-    return {"machine": f"{os.cpu_count()}-core CPU, JAX on {jax.default_backend()}", "versions": versions}
 
 
 def summarise(records: list[dict], models: list[str]) -> dict[str, object]:
@@ -74,7 +62,7 @@ def _rows(records: list[dict], models: list[str]) -> dict[str, dict]:
 
 def _means(results: list[dict], stage: str) -> dict[str, float]:
     found = [metrics[stage] for metrics in results if stage in metrics]
-    keys = [key for key, _ in COLUMNS.values() if found and key in found[0]]
+    keys = [key for key, style in COLUMNS.values() if style and found and key in found[0]]
     return {"cases": len(found)} | {key: float(np.mean([metrics[key] for metrics in found])) for key in keys}
 
 
@@ -132,19 +120,16 @@ def case_lines(record: dict) -> str:
     return "\n".join(lines)
 
 
-def to_markdown(summary: dict, settings: dict, around: dict) -> str:
-    """Tables and sentences, the same for the console and for the file."""
-    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
-    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in settings.items()}
-    chosen = "; ".join(f"{name} {value}" for name, value in shown.items())
-    lines = ["# Accuracy on rendered faces", "", f"Settings: {chosen}.", f"On a {around['machine']}; {versions}.", ""]
+def lines(summary: dict) -> list[str]:
+    """Tables and sentences."""
+    lines = []
     for world, rows in summary["tables"].items():
+        named = [{"stage": name} | row for name, row in rows.items()]
         sentences = [line for m, figures in summary["comparisons"][world].items() for line in _sentences(m, figures)]
-        lines += [f"## {WORLDS[world]}", "", *_stage_table(rows), "", *sentences, ""]
+        lines += [f"## {WORLDS[world]}", "", *report.table(named, COLUMNS), "", *sentences, ""]
     lines += ["## Models: mean RMSE (mm)", "", *_model_table(summary["models"]), ""]
-    for title, entries in (("Failures", summary["failures"]), ("Stages left out", summary["left_out"])):
-        lines += [f"{title}: {len(entries)}.", *(f"- {name}: {reason}" for name, reason in entries.items()), ""]
-    lines += [
+    lines += report.listed("Failures", summary["failures"]) + report.listed("Stages left out", summary["left_out"])
+    return lines + [
         "Coarse, landmarks: the coarse fit before it goes on with the skin's shading; the medium stage gets coarse.",
         "All models are judged on the same pixels of a case. Normal error: mean angle over the pixels where the true"
         " face and all of ours are seen, without eyes, mouth, ears, neck and rim. RMSE: distance of the true points"
@@ -154,38 +139,16 @@ def to_markdown(summary: dict, settings: dict, around: dict) -> str:
         " under it (truth without wrinkles; our medium mesh); correction compares our relief with all that our medium"
         " mesh lacks.",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _stage_table(rows: dict[str, dict]) -> list[str]:
-    cells = [["stage", "cases", *COLUMNS]]
-    for name, row in rows.items():
-        cells.append([name, str(row["cases"]), *(_cell(row, key, style) for key, style in COLUMNS.values())])
-    return format_table(cells)
 
 
 def _model_table(rows: list[dict]) -> list[str]:
-    cells = [["world", "model", "view", "cases"]]
+    columns = {name: (name, "") for name in ("world", "model", "view", "cases")}
+    cells = [list(columns), *([report.cell(row[name]) for name in columns] for row in rows)]
     for stage in COMPARED:
         cells[0] += [STAGES[stage], "/ embedded's", "/ frontal"]
-    for row in rows:
-        cells.append([row["world"], row["model"], row["view"], str(row["cases"])])
-        for stage in COMPARED:
-            cells[-1] += [_cell(row, f"{stage}{ending}", ".3f") for ending in ("", "_to_embedded", "_to_frontal")]
-    return format_table(cells)
-
-
-def _cell(row: dict, key: str, style: str) -> str:
-    return format(row[key], style) if key in row else "-"
-
-
-def format_table(cells: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table, columns aligned; the first row is the head."""
-    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
-    text = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
-    ]
-    return [text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]]
+        for line, row in zip(cells[1:], rows, strict=True):
+            line += [report.cell(row.get(f"{stage}{of}"), ".3f") for of in ("", "_to_embedded", "_to_frontal")]
+    return report.format_table(cells)
 
 
 def _sentences(model: str, figures: dict[str, float]) -> list[str]:
