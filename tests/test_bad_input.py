@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 
 from jaxface import __main__ as cli
-from jaxface import commands
+from jaxface import commands, pipeline
 from jaxface.io.images import read_image
 from jaxface.types import FaceError
 
 pytest.importorskip("mediapipe")
-pipeline = pytest.importorskip("jaxface.pipeline")
 
 SIZE = 128  # small and the same everywhere, so that all cases share one compile
 
