@@ -3,12 +3,14 @@
 import os
 import pathlib
 
+# Here, not in JAX's settings: processes that tests start then run the same programs, and find them compiled.
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "float32"
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_default_matmul_precision", "float32")
 
 with install_import_hook("jaxface", "beartype.beartype"):
     import jaxface  # noqa: F401
