@@ -16,6 +16,19 @@ with install_import_hook("jaxface", "beartype.beartype"):
     import jaxface  # noqa: F401
 
 
+# What takes longest, by file or folder.
+FIRST = ("test_pipeline.py", "test_track.py", "experiments", "test_notebooks.py", "test_bad_input.py", "stages")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first: a worker that is left alone at the end is left with a short one."""
+
+    def place(item):
+        return next((k for k, name in enumerate(FIRST) if name in item.path.parts), len(FIRST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def empty_home(tmp_path_factory):
     """Whatever models the machine has, no test sees them."""
