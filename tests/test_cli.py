@@ -67,8 +67,9 @@ def test_two_photos_and_a_folder(pipeline, tmp_path, capsys):
     assert results(tmp_path / "here") == ["a", "b", "c"]
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 4 and "here/a" in out
-    assert out.splitlines()[0] == "Face model: default (Apache-2.0)"
-    assert f"jaxface: {first}: stage fine left out: The image explains less than before." in err
+    assert "default" in out.splitlines()[0] and "Apache-2.0" in out.splitlines()[0]
+    told = next(line for line in err.splitlines() if line.startswith(f"jaxface: {first}: "))
+    assert "fine left out" in told and "The image explains less than before." in told
 
 
 def test_flags_reach_the_pipeline_wherever_they_stand(pipeline, tmp_path):
@@ -120,7 +121,7 @@ def test_bad_photos_do_not_stop_the_rest(pipeline, tmp_path, capsys):
 def test_quiet_prints_errors_only(pipeline, tmp_path, capsys):
     assert cli.main(["reconstruct", photo(tmp_path / "a.png"), "nowhere.jpg", "--quiet"]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.splitlines() == ["jaxface: nowhere.jpg: it does not exist; check the path."]
+    assert out == "" and err.startswith("jaxface: nowhere.jpg: ") and len(err.splitlines()) == 1
 
 
 def test_same_names_get_folders_of_their_own(pipeline, tmp_path):
@@ -181,8 +182,8 @@ def test_the_model_and_the_networks_are_told_once_with_their_licences(pipeline, 
     tiny_networks.install_3ddfa()
     photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
     assert cli.main(["reconstruct", *photos, "--coarse=3ddfa"]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
-    assert lines == ["Face model: ict (MIT, tested); networks: 3ddfa (MIT)"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
+    assert "ict (MIT, tested)" in line and "3ddfa (MIT)" in line
 
 
 @pytest.mark.parametrize("output_dir", ["file", "file/deeper", "/proc/jaxface"])
