@@ -115,7 +115,7 @@ def test_four_devices_share_the_frames_and_give_what_one_gives():
     assert told["rows"] == [[0, 0], [1, 2], [2, 4], [3, 6]]
     assert told["lone"] == [2]
     assert told["chunks"] == [8, 4, 8, 8]
-    assert told["refusal"] == "The chunk must be a multiple of the number of devices, which is 4, not 6."
+    assert "multiple" in told["refusal"] and "4, not 6" in told["refusal"]
 
 
 class _Accelerator:
