@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 # Tests that start processes of their own share what was compiled.
 COMPILED := JAX_COMPILATION_CACHE_DIR=$${JAX_COMPILATION_CACHE_DIR:-$(CURDIR)/$(VENV)/compiled} \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
-PYTEST := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(COMPILED) $(RUN) -m pytest -n 2 --dist loadscope
+PYTEST := JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(COMPILED) $(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 VALIDATOR := node_modules/gltf-validator/package.json
 
 .DEFAULT_GOAL := help

@@ -3,15 +3,30 @@
 import os
 import pathlib
 
+# Here, not in JAX's settings: processes that tests start then run the same programs, and find them compiled.
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "float32"
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_default_matmul_precision", "float32")
 
 with install_import_hook("jaxface", "beartype.beartype"):
     import jaxface  # noqa: F401
+
+
+# What takes longest, by file or folder.
+FIRST = ("test_pipeline.py", "test_track.py", "experiments", "test_notebooks.py", "test_bad_input.py", "stages")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first: a worker that is left alone at the end is left with a short one."""
+
+    def place(item):
+        return next((k for k, name in enumerate(FIRST) if name in item.path.parts), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ def dome_model(*, rows: int = 23, columns: int = 19, every: int = 3, with_island
     z = 60 * (1 - (x / 80) ** 2 - (y / 110) ** 2) + 18 * np.exp(-((x / 12) ** 2) - (y / 22) ** 2)
     mean = np.stack([x, y, z], axis=-1).reshape(-1, 3)
     uvs = np.stack([0.04 + 0.92 * u, 0.04 + 0.92 * v], axis=-1).reshape(-1, 2)
-    triangles = _grid_triangles(rows, columns)
+    triangles = grid_triangles(rows, columns)
     chosen, barycentrics = _grid_landmarks(rows, columns, every)
     where = (mean[triangles[chosen]] * barycentrics[..., None]).sum(axis=1)
     if with_island:  # a disc that touches nothing, behind the sheet
@@ -42,7 +42,8 @@ def dome_model(*, rows: int = 23, columns: int = 19, every: int = 3, with_island
     )
 
 
-def _grid_triangles(rows, columns):
+def grid_triangles(rows, columns):
+    """Of vertices in rows: the first halves of all cells, then the second ones; outwards where rows go down."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
     return np.concatenate([np.stack([a, c, b], -1), np.stack([b, c, d], -1)]).reshape(-1, 3)

@@ -1,6 +1,7 @@
 """A small made-up reconstruction, a dome with a UV seam, for whatever comes after the pipeline."""
 
 import numpy as np
+from dome import grid_triangles
 
 from jaxface.types import (
     Camera,
@@ -23,13 +24,11 @@ def dome_mesh(*, height_mm: float = 40.0, rows: int = 9, columns: int = 11) -> M
     """A paraboloid 150 mm wide facing +z; the UV square is cut along the middle column, where UVs are doubled."""
     y, x = np.mgrid[1 : -1 : rows * 1j, -1 : 1 : columns * 1j]
     vertices = np.stack([75.0 * x, 90.0 * y, height_mm * (1.0 - x * x - y * y)], axis=-1).reshape(-1, 3)
-    upper = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = upper[:-1, :-1], upper[:-1, 1:], upper[1:, :-1], upper[1:, 1:]
-    triangles = np.stack([np.stack([a, c, b], -1), np.stack([b, c, d], -1)], axis=2).reshape(-1, 3)
+    triangles = grid_triangles(rows, columns)
     middle = columns // 2
     u = np.where(x <= 0.0, 0.45 * (x + 1.0), 0.55 + 0.45 * x)
     uvs = np.stack([u, 0.5 + 0.45 * y], axis=-1).reshape(-1, 2)
-    seam = upper[:, middle]
+    seam = middle + columns * np.arange(rows)
     right = vertices[triangles].mean(axis=1)[:, 0] > 0.0
     doubled = np.arange(len(uvs))
     doubled[seam] = len(uvs) + np.arange(rows)

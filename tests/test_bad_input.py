@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 
 from jaxface import __main__ as cli
-from jaxface import commands
+from jaxface import commands, pipeline
 from jaxface.io.images import read_image
 from jaxface.types import FaceError
 
 pytest.importorskip("mediapipe")
-pipeline = pytest.importorskip("jaxface.pipeline")
 
 SIZE = 128  # small and the same everywhere, so that all cases share one compile
 
@@ -119,13 +118,3 @@ def test_what_cannot_be_used_is_told_in_one_sentence(make, tmp_path, monkeypatch
     error = capsys.readouterr().err
     assert error.count("jaxface: ") == 1 and "Traceback" not in error and "Error:" not in error
     assert list((tmp_path / "out").iterdir()) == []
-
-
-@pytest.mark.parametrize("flag", ["--model=nobody", "--model=ict", "--coarse=3ddfa", "--parsing=bisenet"])
-def test_models_that_are_not_there_are_told_once_and_no_photo_is_tried(flag, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
-    landscape().save(tmp_path / "a.png")
-    assert cli.main(["reconstruct", str(tmp_path / "a.png"), f"--output_dir={tmp_path / 'out'}", flag]) == 2
-    out, error = capsys.readouterr()
-    assert out == "" and len(error.splitlines()) == 1 and "jaxface: " not in error
-    assert flag.partition("=")[2] in error and list((tmp_path / "out").iterdir()) == []

@@ -1,7 +1,6 @@
 """The command line: exit codes, one sentence a failure, nothing lost; the pipeline itself is replaced."""
 
 import inspect
-import os
 import subprocess
 import sys
 import types
@@ -17,6 +16,7 @@ from PIL import Image
 import jaxface
 from jaxface import __main__ as cli
 from jaxface import commands
+from jaxface import pipeline as real_pipeline
 from jaxface.models import store
 from jaxface.types import FaceError
 
@@ -68,8 +68,9 @@ def test_two_photos_and_a_folder(pipeline, tmp_path, capsys):
     assert results(tmp_path / "here") == ["a", "b", "c"]
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 4 and "here/a" in out
-    assert out.splitlines()[0] == "Face model: default (Apache-2.0)"
-    assert f"jaxface: {first}: stage fine left out: The image explains less than before." in err
+    assert "default" in out.splitlines()[0] and "Apache-2.0" in out.splitlines()[0]
+    told = next(line for line in err.splitlines() if line.startswith(f"jaxface: {first}: "))
+    assert "fine left out" in told and "The image explains less than before." in told
 
 
 def test_flags_reach_the_pipeline_wherever_they_stand(pipeline, tmp_path):
@@ -129,7 +130,7 @@ def test_bad_photos_do_not_stop_the_rest(pipeline, tmp_path, capsys):
 def test_quiet_prints_errors_only(pipeline, tmp_path, capsys):
     assert cli.main(["reconstruct", photo(tmp_path / "a.png"), "nowhere.jpg", "--quiet"]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.splitlines() == ["jaxface: nowhere.jpg: it does not exist; check the path."]
+    assert out == "" and err.startswith("jaxface: nowhere.jpg: ") and len(err.splitlines()) == 1
 
 
 def test_same_names_get_folders_of_their_own(pipeline, tmp_path):
@@ -190,8 +191,8 @@ def test_the_model_and_the_networks_are_told_once_with_their_licences(pipeline, 
     tiny_networks.install_3ddfa()
     photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
     assert cli.main(["reconstruct", *photos, "--coarse=3ddfa"]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
-    assert lines == ["Face model: ict (MIT, tested); networks: 3ddfa (MIT)"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
+    assert "ict (MIT, tested)" in line and "3ddfa (MIT)" in line
 
 
 @pytest.mark.parametrize("output_dir", ["file", "file/deeper", "/proc/jaxface"])
@@ -254,27 +255,33 @@ def test_module_runs_as_a_command_and_help_is_instant():
     assert done.returncode == 2 and "not a verb" in done.stderr
 
 
-def test_compiled_code_goes_to_the_users_cache(monkeypatch, tmp_path):
+def kept(monkeypatch, *, cache, already=None):
+    """What is changed of JAX's settings where the user's cache is there and `already` the folder in use."""
     changed = {}
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jax.config, "update", changed.__setitem__)
+    settings = types.SimpleNamespace(jax_compilation_cache_dir=already, update=changed.__setitem__)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(jax, "config", settings)
     commands._keep_compiled_code()
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        assert changed["jax_compilation_cache_dir"] == str(tmp_path / "jaxface" / "xla")
-        assert (tmp_path / "jaxface" / "xla").is_dir()
-    assert changed["jax_persistent_cache_min_compile_time_secs"] < 1.0
+    assert changed.pop("jax_persistent_cache_min_compile_time_secs") < 1.0
+    return changed
 
 
-def test_a_missing_home_is_no_error(monkeypatch, tmp_path):
+def test_compiled_code_goes_to_the_users_cache(monkeypatch, tmp_path):
+    folder = tmp_path / "jaxface" / "xla"
+    assert kept(monkeypatch, cache=tmp_path) == {"jax_compilation_cache_dir": str(folder)} and folder.is_dir()
+
+
+def test_compiled_code_stays_where_the_user_put_it(monkeypatch, tmp_path):
+    assert kept(monkeypatch, cache=tmp_path, already="elsewhere") == {} and list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(jax.config, "update", lambda name, value: None)
-    assert commands._keep_compiled_code() is None
+    assert kept(monkeypatch, cache=tmp_path / "file") == {}
 
 
 def test_the_real_pipeline_takes_what_the_command_gives():
-    real = pytest.importorskip("jaxface.pipeline")
-    accepted = inspect.signature(real.reconstruct).parameters
+    accepted = inspect.signature(real_pipeline.reconstruct).parameters
     given = {
         "model",
         "coarse",
@@ -287,4 +294,4 @@ def test_the_real_pipeline_takes_what_the_command_gives():
         "focal_px",
         "progress",
     }
-    assert given <= accepted.keys() and "rec" in inspect.signature(real.render_shapes).parameters
+    assert given <= accepted.keys() and "rec" in inspect.signature(real_pipeline.render_shapes).parameters

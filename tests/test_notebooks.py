@@ -144,7 +144,7 @@ def _execute(name: str, folder: pathlib.Path) -> str:
         from nbclient import NotebookClient
 
         notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+        client = NotebookClient(notebook, timeout=1500, resources={"metadata": {"path": str(folder)}})
         asyncio.run(client.async_execute())
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PICTURES[name]
@@ -155,7 +155,7 @@ def _execute(name: str, folder: pathlib.Path) -> str:
 def _run_script(name: str, folder: pathlib.Path) -> str:
     ended = subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py")],
-        capture_output=True, text=True, timeout=300, cwd=folder, env=os.environ | {"MPLBACKEND": "Agg"},
+        capture_output=True, text=True, timeout=1500, cwd=folder, env=os.environ | {"MPLBACKEND": "Agg"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

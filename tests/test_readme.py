@@ -11,7 +11,6 @@ def test_the_energy_example_runs_and_lowers_its_energy():
     block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "minimise" in b)
     names = {}
     exec(block, names)
-    assert len([line for line in block.splitlines() if line.strip()]) == 8
     result = names["result"]
     assert bool(result.finite) and result.energies[-1] < 0.9 * result.energies[0]
     world = names["world"]
@@ -20,9 +19,9 @@ def test_the_energy_example_runs_and_lowers_its_energy():
 
 
 def test_every_file_and_function_of_the_equation_table_exists():
-    rows = re.findall(r"\| Eq\. \d .*? \| `(\w+)` \| `(jaxface/[\w/]+\.py)` \|", README)
-    assert len(rows) == 9
-    for function, path in rows:
+    rows = re.findall(r"\| Eq\. (\d) .*? \| `(\w+)` \| `(jaxface/[\w/]+\.py)` \|", README)
+    assert {number for number, _, _ in rows} == set("123456789")
+    for _, function, path in rows:
         assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), (function, path)
 
 

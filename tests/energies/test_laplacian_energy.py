@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dome import dome_model
-from oracles_laplacian import slow_energy
+from oracles import slow_energy
 
 from jaxface.energies.laplacian import (
     SMOOTHING_MM,

@@ -48,7 +48,7 @@ def of_motion(estimates, information, stiffness):
 def test_temporal_energy_and_gradient_match_the_twin(num_frames):
     trajectory, *rest = motion(num_frames)
     twin, single = motion_twin(*rest, STRENGTH, QUICK), jnp.asarray(trajectory, jnp.float32)
-    value, gradient = jax.value_and_grad(of_motion(*rest))(single)
+    value, gradient = jax.jit(jax.value_and_grad(of_motion(*rest)))(single)
     np.testing.assert_allclose(value, twin(trajectory), rtol=1e-5)
     oracles.check_gradient(twin, trajectory, gradient)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dome import dome_model
-from oracles_laplacian import slow_laplace
+from oracles import slow_laplace
 
 from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response, laplace_coordinates, laplace_matrix
 from jaxface.geometry.topology import mesh_topology

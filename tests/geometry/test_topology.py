@@ -2,7 +2,7 @@
 
 import numpy as np
 from dome import dome_model
-from oracles_laplacian import slow_neighbours
+from oracles import slow_neighbours
 
 from jaxface.geometry.topology import components, mesh_topology, unique_edges
 

@@ -91,12 +91,11 @@ def test_the_converter_takes_what_it_is_given():
 def test_a_model_is_read_converted_and_kept(calls, tmp_path, home):
     report = install.install("ict", source=tmp_path)
     assert calls.read == [(tmp_path, {})] and calls.converted == [("Mesh only.", "ict", "MIT")]
-    assert report.path == home / "models" / "ict.npz" and 0.0 < report.seconds < 60.0
+    assert report.path == home / "models" / "ict.npz" and report.seconds > 0.0
     assert store.resolve("ict").licence == tiny_model.make_model().licence
     note, sizes, near, where = report.sentences
-    assert near.startswith("50% of these landmarks lie within 2 px")
-    assert note == "Mesh only." and str(report.path) in where
-    assert sizes == ("9 vertices, 4 triangles, 4 identity and 4 expression components, 475 of 478 landmarks embedded.")
+    assert "50%" in near and "2 px" in near and note == "Mesh only." and str(report.path) in where
+    assert all(words in sizes for words in ("9 vertices", "4 identity", "4 expression", "475 of 478 landmarks"))
     facts = store.read_facts(report.path)
     assert (facts["note"], facts["source"]) == ("Mesh only.", str(tmp_path))
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dome import grid_triangles
 
 from jaxface.geometry.normals import depth_normals
 from jaxface.rendering import clay
@@ -18,11 +19,8 @@ def sphere_mesh(radius_mm=15.0, *, rows=13, columns=17):
     """The half of a sphere that faces the viewer, from its middle outwards; counter-clockwise from outside."""
     tilt, turn = np.meshgrid(np.linspace(0.0, np.pi / 2, rows), np.linspace(0, 2 * np.pi, columns), indexing="ij")
     points = [np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), np.cos(tilt)]
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    triangles = np.concatenate([np.stack([a, c, b], -1), np.stack([b, c, d], -1)]).reshape(-1, 3)
     vertices = radius_mm * np.stack(points, axis=-1).reshape(-1, 3)
-    return jnp.asarray(vertices, jnp.float32), jnp.asarray(triangles, jnp.int32)
+    return jnp.asarray(vertices, jnp.float32), jnp.asarray(grid_triangles(rows, columns), jnp.int32)
 
 
 VERTICES, TRIANGLES = sphere_mesh()

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from dome import grid_triangles
 
 from jaxface.rendering.index_map import embed, index_map, lookup
 from jaxface.rendering.raster import rasterise
@@ -14,10 +15,7 @@ def _mesh():
     rng = np.random.default_rng(0)
     y, x = np.meshgrid(np.linspace(4, 32, 6), np.linspace(3, 25, 5), indexing="ij")
     vertices = np.stack([x.ravel(), y.ravel(), rng.uniform(0, 2, 30)], 1)
-    index = np.arange(30).reshape(6, 5)
-    a, b, c, d = (part.ravel() for part in (index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]))
-    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)]).astype(np.int32)
-    return jnp.array(vertices, jnp.float32), jnp.array(triangles)
+    return jnp.array(vertices, jnp.float32), jnp.asarray(grid_triangles(6, 5), jnp.int32)
 
 
 def test_each_pixel_holds_its_nearest_vertex():

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import trimesh
+from dome import grid_triangles
 
 from jaxface.rendering.raster import barycentrics_at, interpolate, rasterise, visibility
 
@@ -40,10 +41,7 @@ def _twin(vertices, triangles, height, width):
 def _grid(rows, columns, *, height, width, low=-0.5):
     """A mesh over [low, width + 0.5] x [low, height + 0.5], its triangles counter-clockwise on the screen."""
     y, x = np.meshgrid(np.linspace(low, height + 0.5, rows), np.linspace(low, width + 0.5, columns), indexing="ij")
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = (part.ravel() for part in (index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]))
-    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
-    return np.stack([x.ravel(), y.ravel()], 1), triangles.astype(np.int32)
+    return np.stack([x.ravel(), y.ravel()], 1), grid_triangles(rows, columns).astype(np.int32)
 
 
 def _random_mesh(seed, faces):

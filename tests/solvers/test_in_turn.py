@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxface.numerics import sum_squares
 from jaxface.solvers.adam import cosine_rates, minimise, minimise_in_turn
@@ -56,14 +57,44 @@ def test_a_block_sees_the_newest_values_of_the_ones_before():
     np.testing.assert_allclose(result.value[1], 0.5, rtol=1e-4)
 
 
-def test_one_block_is_minimise():
-    def bowl(x):
-        return sum_squares(A @ x - C)
+def slow_adam(gradients, blocks, rates, *, num_steps, b1=0.9, b2=0.999, eps=1e-8):
+    """Kingma and Ba (2014), Algorithm 1, in float64; the blocks take turns within a step."""
+    blocks = [np.array(block, np.float64) for block in blocks]
+    firsts, seconds = ([np.zeros_like(block) for block in blocks] for _ in range(2))
+    for t in range(1, num_steps + 1):
+        for k, gradient in enumerate(gradients):
+            slope = gradient(blocks)
+            firsts[k] = b1 * firsts[k] + (1.0 - b1) * slope
+            seconds[k] = b2 * seconds[k] + (1.0 - b2) * slope**2
+            first, second = firsts[k] / (1.0 - b1**t), seconds[k] / (1.0 - b2**t)
+            blocks[k] = blocks[k] - rates[k] * first / (np.sqrt(second) + eps)
+    return blocks
 
-    turn = minimise_in_turn((lambda b: bowl(b[0]),), (jnp.zeros(3),), learning_rates=(0.1,), num_steps=37)
-    plain = minimise(bowl, jnp.zeros(3), learning_rate=0.1, num_steps=37)
-    np.testing.assert_array_equal(turn.value[0], plain.value)
-    np.testing.assert_array_equal(turn.energies, plain.energies)
+
+def slopes_of_joint(a, b, c, d):
+    def miss(blocks):
+        return a @ blocks[0] + b @ blocks[1] - c
+
+    return lambda v: 2.0 * a.T @ miss(v) + v[0], lambda v: 2.0 * b.T @ miss(v) + v[1] - d
+
+
+@pytest.mark.parametrize("b2", [0.999, 0.9])
+def test_every_step_is_that_of_the_slow_twin(b2):
+    slopes = slopes_of_joint(*(np.asarray(v, np.float64) for v in (A, B, C, D)))
+    for num_steps in (1, 2, 37):
+        found = minimise_in_turn(
+            (joint, joint), (jnp.zeros(3), jnp.zeros(2)), learning_rates=(0.1, 0.03), num_steps=num_steps, b2=b2
+        )
+        expected = slow_adam(slopes, (np.zeros(3), np.zeros(2)), (0.1, 0.03), num_steps=num_steps, b2=b2)
+        for ours, theirs in zip(found.value, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_one_block_alone_is_plain_adam():
+    a, c = np.asarray(A, np.float64), np.asarray(C, np.float64)
+    found = minimise(lambda x: sum_squares(A @ x - C), jnp.zeros(3), learning_rate=0.1, num_steps=37)
+    (expected,) = slow_adam((lambda v: 2.0 * a.T @ (a @ v[0] - c),), (np.zeros(3),), (0.1,), num_steps=37)
+    np.testing.assert_allclose(found.value, expected, atol=1e-5)
 
 
 def test_plain_jit_and_vmap_agree():

@@ -1,5 +1,7 @@
 """The coarse fit on landmarks of known faces."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -26,8 +28,12 @@ def traced(weights):
 
 @jax.jit
 @chex.assert_max_traces(n=1)
-def fit(landmarks, camera, weights):
-    return coarse.run(landmarks, model=MODEL, camera=camera, weights=weights)
+def fit_model(landmarks, camera, weights, model):
+    return coarse.run(landmarks, model=model, camera=camera, weights=weights)
+
+
+def fit(landmarks, camera, weights, model=MODEL):
+    return fit_model(landmarks, camera, weights, model)
 
 
 def truth(seed, *, yaw_degrees=0.0, roll=0.0, strength=0.7, camera=None):
@@ -135,14 +141,8 @@ def test_outline_points_slide_at_yaw_30():
     vertices_mm, pose, landmarks = outline_landmarks(4, 35.0)
     weights = traced(coarse.CoarseWeights(landmark_mm=0.5, border=1.0))
     sliding = fit(landmarks, orthographic(), weights)
-    model = jax.tree.map(lambda leaf: leaf, MODEL)
-    nailed_model = jax.tree.unflatten(
-        jax.tree.structure(model),
-        [jnp.zeros_like(leaf) if leaf is model.landmark_regions else leaf for leaf in jax.tree.leaves(model)],
-    )
-    nailed = jax.jit(lambda face: coarse.run(face, model=nailed_model, camera=orthographic(), weights=weights))(
-        landmarks
-    )
+    nailed_model = dataclasses.replace(MODEL, landmark_regions=jnp.zeros_like(MODEL.landmark_regions))
+    nailed = fit(landmarks, orthographic(), weights, nailed_model)
     assert shape_error_mm(sliding.vertices_mm, vertices_mm) < shape_error_mm(nailed.vertices_mm, vertices_mm)
     assert angle_degrees(sliding.pose, pose) < 3.0
 
@@ -182,8 +182,8 @@ def test_expression_stays_in_its_bounds():
 def test_vmap_is_a_loop():
     faces = [truth(seed, yaw_degrees=yaw)[2] for seed, yaw in [(9, -20.0), (10, 0.0), (11, 25.0)]]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *faces)
-    run = lambda landmarks: coarse.run(landmarks, model=MODEL, camera=orthographic())  # noqa: E731
-    together = jax.jit(jax.vmap(run))(batch)
+    run = jax.vmap(lambda landmarks, model: coarse.run(landmarks, model=model, camera=orthographic()), (0, None))
+    together = jax.jit(run)(batch, MODEL)
     for index, face in enumerate(faces):
         alone = fit(face, orthographic(), traced(coarse.CoarseWeights()))
         np.testing.assert_allclose(together.vertices_mm[index], alone.vertices_mm, atol=0.05)
@@ -194,16 +194,23 @@ def test_derivatives_agree_with_finite_differences():
     """A face that is stretched sideways: the zoom has a known derivative, identity and pose a measured one."""
     _, _, landmarks = truth(12, strength=0.4)
 
-    @jax.jit
-    def stretch(step):
-        factors = 1.0 + step * jnp.array([[1.0, 0.3]])
-        fitted = coarse.run(
-            landmarks._replace(points_px=landmarks.points_px * factors), model=MODEL, camera=orthographic()
-        )
+    def stretched(step):
+        return landmarks._replace(points_px=landmarks.points_px * (1.0 + step * jnp.array([[1.0, 0.3]])))
+
+    def numbers(fitted):
         return jnp.append(fitted.identity, fitted.pose.log_scale)
 
-    slopes = np.asarray(jax.jvp(stretch, (0.0,), (1.0,))[1])
-    differences = np.asarray(stretch(0.02) - stretch(-0.02)) / 0.04
+    def slope(model):
+        def of(step):
+            return numbers(coarse.run(stretched(step), model=model, camera=orthographic()))
+
+        return jax.jvp(of, (0.0,), (1.0,))[1]
+
+    slopes = np.asarray(jax.jit(slope)(MODEL))
+    ahead, behind = (
+        numbers(fit(stretched(step), orthographic(), traced(coarse.CoarseWeights()))) for step in (0.02, -0.02)
+    )
+    differences = np.asarray(ahead - behind) / 0.04
     assert np.all(np.isfinite(slopes))
     assert np.corrcoef(slopes[:-1], differences[:-1])[0, 1] > 0.9
     np.testing.assert_allclose(slopes[-1], differences[-1], rtol=0.1)

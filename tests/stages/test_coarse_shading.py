@@ -23,14 +23,15 @@ PATCHES = skin_patches(MODEL)
 WHOLE = Crop(jnp.zeros(2), jnp.float32(1.0))
 
 
-def go_on(landmark_fit, landmarks, window, crop):
-    return coarse.refine(landmark_fit, landmarks, window, crop, model=MODEL, patches=PATCHES, camera=orthographic())
+def go_on(landmark_fit, landmarks, window, crop, model, patches):
+    return coarse.refine(landmark_fit, landmarks, window, crop, model=model, patches=patches, camera=orthographic())
 
 
-@jax.jit
-@chex.assert_max_traces(n=1)
+go_on_once = jax.jit(chex.assert_max_traces(go_on, n=1))
+
+
 def refine(landmark_fit, landmarks, window, crop):
-    return go_on(landmark_fit, landmarks, window, crop)
+    return go_on_once(landmark_fit, landmarks, window, crop, MODEL, PATCHES)
 
 
 def first_fit(landmarks):
@@ -103,10 +104,11 @@ def test_a_crop_is_only_another_place_of_the_pixels(scenes):
     np.testing.assert_allclose(after.pose.log_scale, expected.pose.log_scale + np.log(2.0), atol=5e-3)
 
 
+@pytest.mark.slow  # compiles the fit once more
 def test_vmap_is_a_loop(scenes):
     chosen = [(before, landmarks, face.image) for face, _, landmarks, before, _ in scenes[:2]]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *chosen)
-    together = jax.jit(jax.vmap(go_on, in_axes=(0, 0, 0, None)))(*batch, WHOLE)
+    together = jax.jit(jax.vmap(go_on, in_axes=(0, 0, 0, None, None, None)))(*batch, WHOLE, MODEL, PATCHES)
     for index, (*_, alone) in enumerate(scenes[:2]):
         np.testing.assert_allclose(together.vertices_mm[index], alone.vertices_mm, atol=0.1)
         np.testing.assert_allclose(together.residual_px[index], alone.residual_px, rtol=2e-2)
@@ -119,7 +121,7 @@ def test_a_start_20_degrees_off_still_arrives(axis):
     off = rotation_matrix(jnp.zeros(3).at[axis].set(jnp.deg2rad(20.0))) @ rotation_matrix(pose.rotation_vector)
     start = pose._replace(rotation_vector=rotation_vector(off))
     assert abs(angle_degrees(start, pose) - 20.0) < 0.1
-    result = from_start(landmarks, start)
+    result = from_start(landmarks, start, MODEL)
     print("start off:", angle_degrees(result.pose, expected.pose),
           shape_error_mm(result.vertices_mm, expected.vertices_mm))  # fmt: skip
     assert result.finite
@@ -129,5 +131,5 @@ def test_a_start_20_degrees_off_still_arrives(axis):
 
 @jax.jit
 @chex.assert_max_traces(n=1)
-def from_start(landmarks, start):
-    return coarse.run(landmarks, model=MODEL, camera=orthographic(), start=start)
+def from_start(landmarks, start, model):
+    return coarse.run(landmarks, model=model, camera=orthographic(), start=start)

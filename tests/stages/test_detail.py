@@ -20,6 +20,7 @@ from jaxface.types import Camera, FineMaps, Pose
 MODEL = dome_model()
 TEMPLATE = detail.prepare(MODEL, levels=2, texture_size=133)
 TRIANGLES = TEMPLATE.subdivision.triangles
+displace = jax.jit(detail.displace)
 HEIGHT, WIDTH = 190, 174
 CAMERAS = {"orthographic": orthographic(), "perspective": Camera(jnp.float32(1 / 500), jnp.array([80.0, 100.0]))}
 SCALE = 1.0
@@ -233,16 +234,16 @@ def test_faces_without_mirrored_uvs_are_told_apart():
 
 def test_the_same_displacement_on_the_same_shape_is_the_same_mesh(baked):
     mesh, maps = baked
-    again = jax.jit(detail.displace)(MODEL.mean_mm, mesh.displacement_mm, TEMPLATE)
+    again = displace(MODEL.mean_mm, mesh.displacement_mm, TEMPLATE)
     for name in ("base_mm", "vertices_mm", "displacement_mm", "normals"):
         np.testing.assert_allclose(getattr(again, name), getattr(mesh, name), atol=1e-5)
-    np.testing.assert_allclose(detail.normal_map(again, TEMPLATE), maps.normals_tangent, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(detail.normal_map)(again, TEMPLATE), maps.normals_tangent, atol=1e-4)
 
 
 def test_displacement_on_another_shape_goes_along_its_normals_without_folds():
     wider_mm = MODEL.mean_mm * jnp.array([[1.2, 1.0, 0.8]])
     wild_mm = 40.0 * jax.random.normal(jax.random.key(1), TEMPLATE.subdivision.indices.shape[:1])
-    shape = jax.jit(detail.displace)(wider_mm, wild_mm, TEMPLATE)
+    shape = displace(wider_mm, wild_mm, TEMPLATE)
     np.testing.assert_allclose(
         shape.vertices_mm, shape.base_mm + shape.displacement_mm[:, None] * shape.base_normals, atol=1e-5
     )
@@ -280,9 +281,9 @@ def test_seen_albedo_is_the_photo_with_the_weight_of_the_view():
     maps = maps_of(jnp.zeros((HEIGHT, WIDTH)), pose)
     unsure = maps._replace(confidence=maps.confidence.at[60:80].set(0.0))
     mesh = run(maps, pose)
-    shared = dict(template=TEMPLATE)
-    albedo, weight = detail.seen_albedo(mesh, maps, pose, CAMERAS["orthographic"], **shared)
-    _, less = detail.seen_albedo(mesh, unsure, pose, CAMERAS["orthographic"], **shared)
+    seen_albedo = jax.jit(detail.seen_albedo)
+    albedo, weight = seen_albedo(mesh, maps, pose, CAMERAS["orthographic"], template=TEMPLATE)
+    _, less = seen_albedo(mesh, unsure, pose, CAMERAS["orthographic"], template=TEMPLATE)
     places = np.asarray(project(mesh.base_mm, pose, camera=CAMERAS["orthographic"]))
     columns, rows = np.asarray(texel_of(TEMPLATE.uvs))[::-1]
     at = [np.round(rows).astype(int), np.round(columns).astype(int)]

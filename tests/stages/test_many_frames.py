@@ -7,21 +7,16 @@ import pytest
 import scipy.optimize
 from jax.flatten_util import ravel_pytree
 from stages.test_coarse import MODEL, angle_degrees, shape_error_mm
+from stages.test_coarse_shading import FACE_VERTICES, PATCHES, SIZE, WHOLE, first_fit, refine
 
 from jaxface.energies.face import CoarseWeights, face_residuals, hold, make_evidence
 from jaxface.energies.landmarks import FaceUnknowns
-from jaxface.energies.skin import skin_patches
 from jaxface.morphable.linear import face_shape
 from jaxface.rendering.camera import orthographic
-from jaxface.stages import bundle, coarse
+from jaxface.stages import bundle
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
-from jaxface.types import Crop, Region
 
-SIZE = 128
-PATCHES = skin_patches(MODEL)
-WHOLE = Crop(jnp.zeros(2), jnp.float32(1.0))
-FACE_VERTICES = np.flatnonzero(np.asarray(MODEL.vertex_regions) < Region.BORDER)
-SHARED = dict(model=MODEL, patches=PATCHES, camera=orthographic())
+SHARED = dict(model=MODEL, patches=PATCHES, camera=orthographic())  # arguments, not constants of what is compiled
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +30,8 @@ def scenes():
             jax.random.key(3), model=MODEL, size=SIZE, yaw=yaw, light=light, levels=1, settings=settings
         )
 
-    alone = jax.jit(
-        lambda landmarks, image: coarse.refine(
-            coarse.run(landmarks, model=MODEL, camera=orthographic()), landmarks, image, WHOLE, **SHARED
-        )
-    )
     faces = [shoot(jnp.float32(yaw)) for yaw in (-0.4, 0.0, 0.4)]
-    return [(face, alone(face.landmarks, face.image)) for face in faces]
+    return [(face, refine(first_fit(face.landmarks), face.landmarks, face.image, WHOLE)) for face in faces]
 
 
 def unknowns(fit):
@@ -49,17 +39,17 @@ def unknowns(fit):
 
 
 def summarise(fit, face):
-    return _summarise(unknowns(fit), face.landmarks, face.image)
+    return _summarise(unknowns(fit), face.landmarks, face.image, SHARED)
 
 
 @jax.jit
-def _summarise(x, landmarks, image):
-    return bundle.summarise(x, landmarks, image, WHOLE, **SHARED)
+def _summarise(x, landmarks, image, shared):
+    return bundle.summarise(x, landmarks, image, WHOLE, **shared)
 
 
 @jax.jit
-def follow(x, landmarks, image):
-    return bundle.follow(x, landmarks, image, WHOLE, **SHARED)
+def follow(x, landmarks, image, shared):
+    return bundle.follow(x, landmarks, image, WHOLE, **shared)
 
 
 def test_an_opinion_is_symmetric_positive_and_finite(scenes):
@@ -82,13 +72,17 @@ def test_an_opinion_is_the_schur_complement_of_the_normal_equations(scenes):
     held = hold(x, evidence, PATCHES, model=MODEL, weights=weights)
     start, unravel = ravel_pytree((x.pose, x.expression, x.identity))
 
-    def residuals(flat):
-        pose, expression, identity = unravel(flat)
-        y = FaceUnknowns(pose, identity, expression)
-        return face_residuals(y, held, evidence, PATCHES, model=MODEL, weights=weights)
+    @jax.jit
+    def linearise(flat, held, evidence, patches, model):
+        def residuals(flat):
+            pose, expression, identity = unravel(flat)
+            y = FaceUnknowns(pose, identity, expression)
+            return face_residuals(y, held, evidence, patches, model=model, weights=weights)
 
-    rows = np.asarray(jax.jit(jax.jacfwd(residuals))(start), np.float64)
-    gradient = rows.T @ np.asarray(residuals(start), np.float64)
+        return jax.jacfwd(residuals)(flat), residuals(flat)
+
+    rows, residuals = (np.asarray(part, np.float64) for part in linearise(start, held, evidence, PATCHES, MODEL))
+    gradient = rows.T @ residuals
     low, high = MODEL.expression_bounds
     expression = np.asarray(fit.expression)
     slope = gradient[6:size]
@@ -96,8 +90,8 @@ def test_an_opinion_is_the_schur_complement_of_the_normal_equations(scenes):
         [np.ones(6, bool), ~(((expression <= low) & (slope > 0.0)) | ((expression >= high) & (slope < 0.0)))]
     )
     kept, other = rows[:, :size][:, free], rows[:, size:]
-    solved = np.linalg.lstsq(kept, np.concatenate([other, np.asarray(residuals(start))[:, None]], axis=1), rcond=None)
-    left = np.concatenate([other, np.asarray(residuals(start))[:, None]], axis=1) - kept @ solved[0]
+    solved = np.linalg.lstsq(kept, np.concatenate([other, residuals[:, None]], axis=1), rcond=None)
+    left = np.concatenate([other, residuals[:, None]], axis=1) - kept @ solved[0]
     information = left[:, :-1].T @ left[:, :-1]
     vector = information @ np.asarray(fit.identity, np.float64) - left[:, :-1].T @ left[:, -1]
     opinion = summarise(fit, face)
@@ -171,7 +165,7 @@ def test_following_a_known_person_finds_pose_and_expression(scenes):
     face, _ = scenes[1]
     off = face.pose._replace(rotation_vector=face.pose.rotation_vector + jnp.array([0.05, -0.05, 0.03]))
     start = FaceUnknowns(off, face.identity, jnp.zeros_like(face.expression))
-    found = follow(start, face.landmarks, face.image)
+    found = follow(start, face.landmarks, face.image, SHARED)
     assert found.finite
     np.testing.assert_array_equal(found.identity, face.identity)
     assert angle_degrees(found.pose, face.pose) < 0.5 * angle_degrees(off, face.pose)
@@ -185,7 +179,7 @@ def test_opinions_and_follow_under_vmap(scenes):
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[
         (unknowns(fit), face.landmarks, face.image) for face, fit in zip(faces, fits, strict=True)
     ])  # fmt: skip
-    together = jax.jit(jax.vmap(lambda *args: bundle.summarise(*args, WHOLE, **SHARED)))(*batch)
+    together = jax.jit(jax.vmap(_summarise, in_axes=(0, 0, 0, None)))(*batch, SHARED)
     for index, (face, fit) in enumerate(scenes[:2]):
         alone = summarise(fit, face)
         scale = float(jnp.abs(alone.information).max())
@@ -194,5 +188,5 @@ def test_opinions_and_follow_under_vmap(scenes):
 
 def test_a_black_frame_has_no_opinion_that_breaks_the_sum(scenes):
     face, fit = scenes[1]
-    opinion = _summarise(unknowns(fit), face.landmarks, jnp.zeros_like(face.image))
+    opinion = _summarise(unknowns(fit), face.landmarks, jnp.zeros_like(face.image), SHARED)
     assert all(np.isfinite(part).all() for part in opinion)

@@ -108,14 +108,14 @@ def test_four_devices_share_the_frames_and_give_what_one_gives():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-W", "error", "-c", FOUR]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["devices"] == 4
     assert told["rows"] == [[0, 0], [1, 2], [2, 4], [3, 6]]
     assert told["lone"] == [2]
     assert told["chunks"] == [8, 4, 8, 8]
-    assert told["refusal"] == "The chunk must be a multiple of the number of devices, which is 4, not 6."
+    assert "multiple" in told["refusal"] and "4, not 6" in told["refusal"]
 
 
 class _Accelerator:

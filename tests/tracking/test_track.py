@@ -83,7 +83,7 @@ def test_all_files_are_there_and_open(result):
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == list(found.status)
     said = json.loads((folder / "result.json").read_text())
-    assert said["model"] == "default" or said["model"]["name"] == "default"
+    assert said["model"] == {"name": MODEL.name, "licence": MODEL.licence}
     overlay = list(read_frames(open_clip(folder / "overlay.mp4")))
     assert len(overlay) == FRAMES and overlay[0].image.shape[1] == 1024
     assert read_image(folder / "report.png").std() > 0.05

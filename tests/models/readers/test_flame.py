@@ -75,12 +75,12 @@ def test_posed_shapes_are_those_of_the_published_formula(tmp_path, name):
     identity = jnp.asarray(betas[:NUM_IDENTITY], jnp.float32)
     expression = jnp.asarray(np.concatenate([betas[NUM_IDENTITY:], pose[JAW] / 0.1]), jnp.float32)
     expected = 1e3 * (published_shape(FIELDS, betas, pose) - centre)
-    posed = posed_shape(identity, expression, jnp.asarray(pose, jnp.float32), model=model)
+    posed = jax.jit(posed_shape)(identity, expression, jnp.asarray(pose, jnp.float32), model=model)
     np.testing.assert_allclose(posed, expected, atol=1e-3)
     jaw_only = np.zeros((5, 3))
     jaw_only[JAW] = pose[JAW]
     expected = 1e3 * (published_shape(FIELDS, betas, jaw_only) - centre)
-    np.testing.assert_allclose(face_shape(identity, expression, model=model), expected, atol=1e-3)
+    np.testing.assert_allclose(jax.jit(face_shape)(identity, expression, model=model), expected, atol=1e-3)
 
 
 def test_the_record_is_what_the_reader_promises(tmp_path):
@@ -99,7 +99,7 @@ def test_the_record_is_what_the_reader_promises(tmp_path):
 def test_the_jaw_rows_are_the_shape_to_first_order(tmp_path):
     source = read(write_flame(tmp_path / "generic_model.pkl", FIELDS))
     model, neutral = model_of(source), jnp.zeros(NUM_IDENTITY)
-    jacobian = jax.jacobian(lambda b: face_shape(neutral, b, model=model))(jnp.zeros(7))
+    jacobian = jax.jit(jax.jacobian(lambda b: face_shape(neutral, b, model=model)))(jnp.zeros(7))
     np.testing.assert_allclose(jnp.moveaxis(jacobian, -1, 0), source.expression_mm, atol=1e-4)
     assert np.abs(source.expression_mm[-3:]).max() > 0.5
 
