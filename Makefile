@@ -29,9 +29,10 @@ test: $(VENV)/.test  ## the tests, on the CPU (about 20 minutes on 2 cores)
 test-all: $(VENV)/.test $(VALIDATOR)  ## the same with the long ones, and Khronos' glTF validator where npm is there
 	$(PYTEST)
 
-lint: $(VENV)/.test  ## check style and formatting
+lint: $(VENV)/.test  ## check style, formatting and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 benchmark: $(VENV)/.landmarks  ## seconds and memory per stage
 	$(RUN) experiments/benchmark.py
@@ -43,7 +44,7 @@ experiments: $(VENV)/.test  ## every experiment at a tiny size, and the index of
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(RUN) experiments/run_all.py --smoke
 
 clean:  ## remove the environment and what the other targets made
-	rm -rf $(VENV) node_modules build out/demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build out/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find jaxface tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -9,6 +9,7 @@ name a Python that has it, and the script to compare with:
     python experiments/benchmark.py --torch_python=.../bin/python --torch_script=.../torch_eager.py
 """
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -27,16 +28,17 @@ import torch_comparison
 from absl import app, flags
 from common import report
 
-from jaxface import frame, pipeline, presets
+from jaxface import pipeline, presets, program
 from jaxface.detection import sources
-from jaxface.export.result_folder import write_all
-from jaxface.io.arrays import as_rgb
+from jaxface.io.arrays import as_rgb, crop_window
 from jaxface.io.images import read_image
 from jaxface.models import catalogue, store
 from jaxface.morphable.default import load_default
 from jaxface.networks import bisenet, mobilenet
-from jaxface.stages import detail, fine, observe
+from jaxface.rendering.camera import face_crop
+from jaxface.state import Shared, State, View
 from jaxface.synthetic import synthetic_face
+from jaxface.templates import prepare
 
 SIZES = flags.DEFINE_list("sizes", ["256", "512"], "sides of the crop in pixels")
 BATCHES = flags.DEFINE_list("batches", ["1", "4", "16"], "frames under one vmap")
@@ -92,53 +94,40 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
         rows.append(dict(stage=stage, size=size, batch=frames, frame_seconds=result["seconds"] / frames, **result))
         return value
 
-    templates, chosen = frame.prepare(load_default()), presets.default(size=size)
-    face = synthetic_face(jax.random.key(0), model=templates.model, size=size)
-    model, camera, image = templates.model, face.camera, face.image
-    coarse_args = (face.landmarks, camera, templates, None)
-    first, centre, side = add("coarse", frame.fit_coarse, *coarse_args)
-    crop = frame.square_crop(centre, side, size=size)
-    image = jax.jit(frame.crop_image, static_argnames="size")(image, crop, size=size)
-    refine_args = (first, face.landmarks, image, camera, crop, templates)
-    first = add("coarse shading", frame.refine_coarse, *refine_args)
-    medium_args = (first, face.landmarks, camera, templates, chosen.stiffness)
-    second = add("medium", frame.deform, *medium_args)
-    pose, window = frame.crop_pose(first.pose, crop), frame.crop_camera(camera, crop)
+    model, preset = load_default(), presets.default(size=size)
+    face = synthetic_face(jax.random.key(0), model=model, size=size)
+    shared, camera = Shared(prepare(model), preset), face.camera
+    view = View(face.landmarks, camera, jnp.array([size, size], jnp.float32), jnp.float32(1.0))
+    state = State()
 
-    def see(image, vertices_mm, pose, window, model, surface):
-        inside = jnp.ones(image.shape[:2], jnp.float32)
-        return observe.run(image, vertices_mm, pose, camera=window, model=model, surface=surface, inside=inside)
+    def run(stage, state, view, shared):
+        return program.step(state, view, shared=shared, stage=stage)[0]
 
-    def refine(inputs, weights):
-        return fine.run(inputs, weights=weights, schedule=chosen.schedule)
+    def add_stage(stage, state, view, batch=0):
+        """A stage, with `batch` frames under one vmap."""
+        name = f"{stage.name}, vmap" if batch else stage.name
+        return add(name, functools.partial(run, stage), state, view, shared, batch=batch, in_axes=(0, 0, None))
 
-    def displace(vertices_mm, maps, pose, window, templates):
-        return detail.run(vertices_mm, maps, pose, window, model=templates.model, template=templates.detail)
-
-    def bake(mesh, maps, pose, window, templates):
-        return detail.bake(mesh, maps, pose, window, model=templates.model, template=templates.detail)
-
-    inputs = add("observe", see, image, second.vertices_mm, pose, window, model, templates.surface)
-    maps = add("fine", refine, inputs, chosen.weights)
-    mesh = add("detail", displace, second.vertices_mm, maps, pose, window, templates)
-    add("bake", bake, mesh, maps, pose, window, templates)
-
-    def surface(image, vertices_mm, pose, crop, camera, templates, weights):
-        view = frame.View(camera, crop, jnp.array([size, size], jnp.float32), None)
-        return frame.fit_surface(image, vertices_mm, pose, view, templates, weights, schedule=chosen.schedule)
-
-    surface_args = (image, second.vertices_mm, first.pose, crop, camera, templates, chosen.weights)
+    steps = [(program.COARSE, state, view)]
+    state = add_stage(*steps[0])
+    crop = face_crop(state.shape_mm, state.fit.pose, camera, model=model, size=size)
+    view = view._replace(crop=crop, window=jnp.asarray(crop_window(np.asarray(face.image), crop, size=size)))
+    for stage in (*program.shape_stages(preset), *program.SURFACE):
+        steps.append((stage, state, view))
+        state = add_stage(*steps[-1])
+    add("textures", _finish, state, view, shared)
     for batch in batches:
-        add("coarse, vmap", frame.fit_coarse, *coarse_args, batch=batch, in_axes=(0, None, None, None))
-        add("coarse shading, vmap", frame.refine_coarse, *refine_args, batch=batch, in_axes=(0, 0, 0, None, 0, None))
-        add("medium, vmap", frame.deform, *medium_args, batch=batch, in_axes=(0, 0, None, None, None))
-        add("observe + fine, vmap", surface, *surface_args, batch=batch, in_axes=(*4 * [0], *3 * [None]))
+        for step in steps:
+            add_stage(*step, batch=batch)
     rec = pipeline.reconstruct(np.asarray(face.image), landmarks=face.landmarks, size=size)
-    renders = pipeline.render_shapes(rec)
     with tempfile.TemporaryDirectory() as folder:
-        seconds, _ = median_seconds(lambda: write_all(pathlib.Path(folder) / "face", rec, renders=renders))
+        seconds, _ = median_seconds(lambda: rec.save(pathlib.Path(folder) / "face"))
     rows.append(dict(stage="export", size=size, batch=1, seconds=seconds, frame_seconds=seconds))
     return rows
+
+
+def _finish(state, view, shared):
+    return program.finish(state, view, shared=shared)
 
 
 def detection_rows(photo: str) -> list[dict]:

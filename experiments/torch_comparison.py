@@ -4,6 +4,7 @@ The schedule, rates and energies are those of the script that is compared with (
 sums in its units), so that results agree; PyTorch runs in its own process.
 """
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -16,19 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface import presets
-from jaxface.energies.albedo import albedo_energy
-from jaxface.energies.depth import depth_energy
-from jaxface.energies.specular import specular_energy
+from jaxface.energies.scene import Phase, Scene, Term, Unknown, height_term
 from jaxface.geometry.normals import depth_normals
 from jaxface.imaging.filters import erode, masked_blur
 from jaxface.morphable.default import load_default
 from jaxface.numerics import matmul
+from jaxface.rendering.appearance import fill_outside
 from jaxface.rendering.camera import project
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import sh_basis, shading
 from jaxface.rendering.raster import rasterise
-from jaxface.solvers.adam import minimise, minimise_in_turn
-from jaxface.stages.fine import fill_outside
+from jaxface.stages import fine
 from jaxface.synthetic import synthetic_face
 
 BLURS = ("depthwise", "batch", "box")  # how PyTorch blurs; ours is the exact Gaussian throughout
@@ -50,46 +49,33 @@ def make_scene(*, size: int) -> dict[str, np.ndarray]:
 @functools.partial(jax.jit, static_argnames="steps")
 def solve(image: jax.Array, depth0: jax.Array, mask: jax.Array, albedo0: jax.Array, *, steps: tuple[int, int, int]):
     """Light, albedo, then two phases of one albedo, specular and depth step each; returns the three maps."""
-    preset = presets.paper()
-    weights = preset.weights
-    normals = depth_normals(depth0)
+    normals, inside = depth_normals(depth0), mask[..., None]
     light = _fit_light(image, albedo0, normals, mask)
-    shade = shading(normals, light)
-    inside = mask[..., None]
+    shade, nothing = shading(normals, light), jnp.zeros_like(image)
     mean = jnp.sum(image * inside, axis=(0, 1)) / jnp.sum(shade * inside, axis=(0, 1))
-    shared = dict(image=image, mask=mask)
-    in_albedo = dict(mean_albedo=jnp.broadcast_to(mean, image.shape), weights=weights.albedo, **shared)
+    scene = Scene(
+        image=image, covered=mask, mask=mask, light=light, mean_albedo=jnp.broadcast_to(mean, image.shape),
+        albedo=albedo0, specular=nothing, initial_specular=nothing, initial_height_px=depth0, height_px=depth0,
+        shading=shade, finite=jnp.array(True),
+    )  # fmt: skip
+    scene = fine.solve(scene, Phase(_unknowns(presets.paper().fine.albedo), num_steps=steps[0]))
+    scene = scene._replace(initial_specular=(image - render(scene.albedo, shade)) * inside)
+    for phase, num_steps in zip((presets.paper().fine.phase1, presets.paper().fine.phase2), steps[1:], strict=True):
+        scene = fine.solve(scene, Phase(_unknowns(phase), num_steps=num_steps))
+    return scene.albedo, scene.specular, scene.height_px
 
-    def of_albedo(albedo, shade, specular):
-        return GREY_LEVELS * albedo_energy(albedo, shading=shade, specular=specular, **in_albedo)
 
-    first = minimise(of_albedo, albedo0, (shade, 0.0), learning_rate=weights.albedo_rate, num_steps=steps[0]).value
-    specular_init = (image - render(first, shade)) * inside
+def _unknowns(phase: Phase) -> tuple[Unknown, ...]:
+    """The paper's, in the units of the script that is compared with; Eq. 9 in our reading."""
+    energies = {"height_px": height_term}
+    return tuple(
+        dataclasses.replace(each, energy=energies.get(each.name, functools.partial(_in_grey_levels, each.energy)))
+        for each in phase.unknowns
+    )
 
-    def block_albedo(blocks):
-        return of_albedo(blocks[0], shading(depth_normals(blocks[2]), light), blocks[1])
 
-    def block_specular(blocks):
-        diffuse = render(blocks[0], shading(depth_normals(blocks[2]), light))
-        energy = specular_energy(
-            blocks[1], diffuse=diffuse, specular_init=specular_init, weights=weights.specular, **shared
-        )
-        return GREY_LEVELS * energy
-
-    blocks = (first, jnp.zeros_like(image), depth0)
-    phases = ((weights.phase1, weights.phase1_rate, steps[1]), (weights.phase2, weights.phase2_rate, steps[2]))
-    for depth_weights, rate, num_steps in phases:
-
-        def block_depth(blocks, depth_weights=depth_weights):
-            return depth_energy(
-                blocks[2], albedo=blocks[0], specular=blocks[1], light=light, initial_height_px=depth0,
-                weights=depth_weights, **shared,
-            )  # fmt: skip
-
-        energies = (block_albedo, block_specular, block_depth)
-        rates = (weights.albedo_rate_in_turn, weights.specular_rate, rate)
-        blocks = minimise_in_turn(energies, blocks, learning_rates=rates, num_steps=num_steps).value
-    return blocks
+def _in_grey_levels(term: Term, scene: Scene, weights) -> jax.Array:
+    return GREY_LEVELS * term(scene, weights)
 
 
 def _fit_light(image, albedo, normals, mask):

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from absl import flags, logging
 from tqdm import tqdm
@@ -18,17 +19,7 @@ class UsageError(Exception):
 def define_reconstruct_flags(values: flags.FlagValues) -> None:
     """Adds the flags of `jaxface reconstruct`."""
     define_common_flags(values, unit="photo")
-    where = {"flag_values": values}
-    flags.DEFINE_enum(
-        "coarse", "landmarks", ["landmarks", "3ddfa"], "What finds the coarse face: a fit, or that network.", **where
-    )
-    flags.DEFINE_enum(
-        "parsing",
-        "landmarks",
-        ["landmarks", "bisenet"],
-        "What tells skin from hair: the fit or that network.",
-        **where,
-    )
+    where: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_integer("face", None, "Which face to take, 0 being the largest.", lower_bound=0, **where)
     flags.DEFINE_string(
         "landmarks", None, "File with the landmarks of the one photo: .npy, iBUG .pts or Face++ .json.", **where
@@ -38,7 +29,7 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
 
 def define_common_flags(values: flags.FlagValues, *, unit: str) -> None:
     """Adds the flags of every verb that reconstructs; each `unit` gets a folder of its own."""
-    where = {"flag_values": values}
+    where: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string("output_dir", "out", f"Folder for the results, one folder a {unit}; made if missing.", **where)
     flags.DEFINE_enum(
         "preset", "default", ["default", "paper"], "default: our measured settings; paper: the literal ones.", **where
@@ -48,6 +39,12 @@ def define_common_flags(values: flags.FlagValues, *, unit: str) -> None:
     )
     flags.DEFINE_string(
         "model", None, "Face model, see `jaxface models list`; without it the best openly licensed one there.", **where
+    )
+    flags.DEFINE_enum(
+        "coarse", "landmarks", ["landmarks", "3ddfa"], "What finds the coarse face: a fit, or that network.", **where
+    )
+    flags.DEFINE_enum(
+        "parsing", "landmarks", ["landmarks", "bisenet"], "What tells skin from hair: the fit or that network.", **where
     )
     flags.DEFINE_string("landmarker_task", None, "face_landmarker.task, which MediaPipe from 0.10.30 needs.", **where)
     flags.DEFINE_float("focal_px", None, "Focal length in pixels; without it scaled orthographic.", **where)
@@ -76,7 +73,7 @@ def reconstruct(arguments: list[str], values: flags.FlagValues) -> int:
     return 1 if num_bad + num_failed else 0
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
     """The error's message as one line that ends like a sentence; compilers' messages are cut."""
     text = " ".join(str(error).split())
     text = text if len(text) <= 400 else text[:400] + " ..."
@@ -100,7 +97,7 @@ def make_detector(values: flags.FlagValues) -> Callable:
     return MediaPipeDetector(task_file=values.landmarker_task)
 
 
-def choose_tools(*, model: str | None, coarse: str = "landmarks", parsing: str = "landmarks") -> str:
+def choose_tools(*, model: str | None, coarse: str, parsing: str) -> str:
     """The face model and the networks asked for, with their licences, as a line to print.
 
     Raises UsageError if one of them cannot be used.
@@ -114,7 +111,7 @@ def choose_tools(*, model: str | None, coarse: str = "landmarks", parsing: str =
         raise UsageError(str(error)) from None
     licences = {used.model.name: used.model.licence}
     networks = [name for name in (coarse, parsing) if name != "landmarks"]
-    licences |= {name: catalogue.find(name).licence for name in networks}
+    licences |= {name: catalogue.BY_NAME[name].licence for name in networks}
     first, *others = (f"{name} ({licence.partition(' (')[0]})" for name, licence in licences.items())
     return f"Face model: {first}" + (f"; networks: {', '.join(others)}" if others else "")
 
@@ -190,7 +187,6 @@ def _attempt(source: str | os.PathLike, folder: pathlib.Path, work: Callable[...
 
 def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, landmarks, values: flags.FlagValues, bar: tqdm) -> None:
     from jaxface import pipeline
-    from jaxface.export.result_folder import write_all
     from jaxface.io.images import read_image
 
     start = time.perf_counter()
@@ -207,7 +203,7 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, landmarks, value
         focal_px=values.focal_px,
         progress=lambda stage: bar.set_postfix_str(f"{photo.name}: {stage}"),
     )
-    write_all(folder, rec, renders=pipeline.render_shapes(rec))
+    rec.save(folder)
     if values.quiet:
         return
     for stage in rec.stages:
@@ -227,7 +223,7 @@ def _keep_compiled_code() -> None:
     import jax
 
     try:
-        if jax.config.jax_compilation_cache_dir is None:  # set by JAX_COMPILATION_CACHE_DIR
+        if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]  # set by its variable
             base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
             folder = pathlib.Path(base) / "jaxface" / "xla"
             folder.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,10 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from jaxface.evaluation.surfaces import LEFT_EYE_OUTER, MOUTH_CORNERS, RIGHT_EYE_OUTER
-from jaxface.geometry.normals import vertex_normals
 from jaxface.models.scan_landmarks import padded
 from jaxface.numerics import normalise
 from jaxface.rendering.clay import lambert
-from jaxface.rendering.raster import interpolate, rasterise
+from jaxface.rendering.raster import draw
 
 SIZE = 640  # pixels a side
 VIEWS = {"right side": 1.0, "front": 0.0, "left side": -1.0}  # the subject's; turns of the head in radians
@@ -67,19 +66,17 @@ def _outwards(upright_mm: np.ndarray, triangles: np.ndarray, shown: np.ndarray) 
 
 
 def _mesh(placed_px: np.ndarray, triangles: np.ndarray, colours: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    vertices, faces = padded(np.concatenate([placed_px, colours], axis=1), triangles)
-    vertices, faces = jnp.asarray(vertices, jnp.float32), jnp.asarray(faces, jnp.int32)
+    rows, corners = padded(np.concatenate([placed_px, colours], axis=1), triangles)
+    vertices, faces = jnp.asarray(rows, jnp.float32), jnp.asarray(corners, jnp.int32)
     return np.asarray(_draw(vertices[:, :3], faces, vertices[:, 3:], size=SIZE))
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def _draw(vertices_px, triangles, colours, *, size):
     """Lit from the upper left, on white."""
-    raster = rasterise(vertices_px, triangles, height=size, width=size)
-    # In the image frame y points down, so that outward normals come out negated.
-    seen = interpolate(raster, jnp.concatenate([-vertex_normals(vertices_px, triangles), colours], axis=1), triangles)
-    light = jnp.minimum(lambert(normalise(seen[..., :3])), 1.0) ** (1.0 / _DISPLAY_GAMMA)
-    lit = seen[..., 3:] * (_DARKEST + (1.0 - _DARKEST) * light)[..., None]
+    raster, normals, seen = draw(vertices_px, triangles, colours, size=size)
+    light = jnp.minimum(lambert(normalise(normals)), 1.0) ** (1.0 / _DISPLAY_GAMMA)
+    lit = seen * (_DARKEST + (1.0 - _DARKEST) * light)[..., None]
     return jnp.where((raster.triangle >= 0)[..., None], lit, 1.0)
 
 

@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import pathlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from absl import flags, logging
 
 from jaxface import commands
 from jaxface.commands import UsageError
+
+if TYPE_CHECKING:
+    from jaxface.evaluation.surfaces import FaceSurface
 
 FILES = ("evaluation.json", "error_map.png", "error_map.ply", "error_map.glb")
 
@@ -20,13 +23,13 @@ class _Face(NamedTuple):
     """One of the two meshes, and where its landmarks are from, in words."""
 
     path: str
-    surface: NamedTuple  # an evaluation.surfaces.FaceSurface
+    surface: "FaceSurface"
     origin: str
 
 
 def define_evaluate_flags(values: flags.FlagValues) -> None:
     """Adds the flags of `jaxface evaluate`."""
-    where = {"flag_values": values}
+    where: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string(
         "protocol",
         "micc-deng2019",
@@ -68,7 +71,8 @@ def evaluate(arguments: list[str], values: flags.FlagValues) -> int:
             raise UsageError(f"--{flag}: there is no file {path}.")
     protocol = _protocol(values)
     plan = [("evaluate", commands.writable_folder(values.output_dir))]
-    return commands.attempt_all(plan, lambda name, folder: _evaluate_one(*arguments, folder, protocol, values))
+    prediction, scan = arguments
+    return commands.attempt_all(plan, lambda name, folder: _evaluate_one(prediction, scan, folder, protocol, values))
 
 
 def _protocol(values: flags.FlagValues):

@@ -1,14 +1,23 @@
-"""Compiles a stage once a shape, times compilation apart from the run, and keeps the reports of the stages."""
+"""Compiles a function once a shape, and times compilation apart from the run."""
 
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypedDict
 
 import jax
 
-from jaxface.types import StageReport
 
-_compiled: dict = {}
+class _Program(NamedTuple):
+    """A compiled program, and what its result is like (`jax.ShapeDtypeStruct`)."""
+
+    run: Callable
+    result: Any
+
+
+_programs: dict[Any, Future] = {}
+_asking = threading.Lock()
 
 
 class Timed(NamedTuple):
@@ -19,56 +28,54 @@ class Timed(NamedTuple):
     compile_seconds: float
 
 
+class Times(TypedDict):
+    """What a stage took, in the words of its report."""
+
+    seconds: float
+    compile_seconds: float
+
+
 def run_timed(function: Callable, *args, **static) -> Timed:
     """Runs `function(*args, **static)` compiled for the shapes of `args` (pytrees of arrays); `static` is hashable."""
-    leaves, structure = jax.tree.flatten(args)
-    shapes = tuple(jax.api_util.shaped_abstractify(leaf) for leaf in leaves)
-    key = (function, structure, shapes, tuple(sorted(static.items())))
     start = time.perf_counter()
-    if key not in _compiled:
-        jitted = jax.jit(function, static_argnames=tuple(static))
-        _compiled[key] = jitted.lower(*args, **static).compile()
+    program = _program(function, args, static)
     ready = time.perf_counter()
-    value = jax.block_until_ready(_compiled[key](*args))
+    value = jax.block_until_ready(program.run(*args))
     return Timed(value, time.perf_counter() - ready, ready - start)
+
+
+def compile_ahead(function: Callable, *args, **static) -> Any:
+    """Compiles for `args`, which need no numbers yet (`jax.ShapeDtypeStruct`), and tells what the result will be like.
+
+    Any thread may do so; `run_timed` waits for a program that is being compiled.
+    """
+    return _program(function, args, static).result
 
 
 def num_compiled() -> int:
     """How many programs were compiled so far; a second photo must not raise it."""
-    return len(_compiled)
+    return len(_programs)
 
 
-class StageLog:
-    """Collects the stage reports and tells `progress` what begins."""
-
-    def __init__(self, progress: Callable[[str], None] | None):
-        self.reports: list[StageReport] = []
-        self._progress = progress or (lambda stage: None)
-
-    def begin(self, stage: str) -> None:
-        """Tells that a stage begins."""
-        self._progress(stage)
-
-    def end(
-        self,
-        stage: str,
-        verdict: tuple[dict[str, float], str],
-        *,
-        seconds: float,
-        compile_seconds: float = 0.0,
-        note: str = "",
-    ) -> bool:
-        """Records figures and the reason to leave the stage out, if any; returns whether it is kept. `note` is what to
-        know if it is."""
-        figures, reason = verdict
-        status = "left out" if reason else "ok"
-        figures = dict(figures, compile_seconds=compile_seconds)
-        self.reports.append(StageReport(stage, status, reason or note, seconds, figures))
-        return not reason
+def _program(function: Callable, args: tuple, static: dict) -> _Program:
+    leaves, structure = jax.tree.flatten(args)
+    shapes = tuple(jax.api_util.shaped_abstractify(leaf) for leaf in leaves)
+    key = (function, structure, shapes, tuple(sorted(static.items())))
+    with _asking:
+        is_new = key not in _programs
+        future = _programs.setdefault(key, Future())
+    if is_new:
+        try:
+            traced = jax.jit(function, static_argnames=tuple(static)).trace(*args, **static)
+            future.set_result(_Program(traced.lower().compile(), traced.out_info))
+        except BaseException as error:
+            del _programs[key]  # another call may have more luck
+            future.set_exception(error)
+    return future.result()
 
 
 class Clock:
-    """Runs compiled programs for a stage that works on the host in between; knows how long it and compiling took."""
+    """Runs compiled programs for work that goes on on the host in between; knows how long it and compiling took."""
 
     def __init__(self):
         self._start, self._compile_seconds = time.perf_counter(), 0.0
@@ -79,7 +86,7 @@ class Clock:
         self._compile_seconds += compile_seconds
         return value
 
-    def seconds(self) -> dict[str, float]:
+    def seconds(self) -> Times:
         """Work and compilation since the clock was made."""
         total = time.perf_counter() - self._start
         return {"seconds": total - self._compile_seconds, "compile_seconds": self._compile_seconds}

@@ -1,6 +1,7 @@
 """The verb `models` of the command line: what there is, what is known of it, and how it comes to be here."""
 
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -13,7 +14,7 @@ _FLAGS = {"from": "install", "part": "install", "plot": "info"}
 
 def define_models_flags(values: flags.FlagValues) -> None:
     """Adds the flags of `jaxface models`."""
-    where = {"flag_values": values}
+    where: dict[str, Any] = {"flag_values": values}
     parts = sorted({part for entry in catalogue.ENTRIES for part in entry.parts})
     flags.DEFINE_string("from", None, "install: the file or folder that you have; without it a download.", **where)
     flags.DEFINE_enum("part", None, parts, "install ict: how much of the head; face unless told otherwise.", **where)

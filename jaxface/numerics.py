@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def sum_squares(x: Float[Array, "..."]) -> Float[Array, ""]:
@@ -35,3 +35,27 @@ def smoothstep(x: Float[Array, "*shape"], *, between: tuple[float, float]) -> Fl
     low, high = between
     t = jnp.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
+
+
+def masked_median(values: Float[Array, "*shape"], mask: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """Median of the values in the mask, without those that are not numbers; not a number where none is left.
+
+    Exact, by bisection on the floats' bits: 32 passes, where sorting takes ten times as long.
+    """
+    mask = mask & ~jnp.isnan(values)
+    bits = jax.lax.bitcast_convert_type(values.astype(jnp.float32), jnp.uint32)
+    sign = jnp.uint32(1 << 31)
+    keys = jnp.where(bits >= sign, ~bits, bits | sign)  # in the order of the floats
+    count = jnp.sum(mask)
+    place = (count - 1) // 2
+
+    def set_bit(step, key):
+        trial = key | (sign >> step.astype(jnp.uint32))
+        return jnp.where(jnp.sum(mask & (keys < trial)) <= place, trial, key)
+
+    low = jax.lax.fori_loop(0, 32, set_bit, jnp.uint32(0))
+    above = jnp.min(jnp.where(mask & (keys > low), keys, jnp.uint32(0xFFFFFFFF)))
+    high = jnp.where(jnp.sum(mask & (keys <= low)) > count // 2, low, above)
+    ends = jnp.stack([low, high])
+    ends = jax.lax.bitcast_convert_type(jnp.where(ends >= sign, ends & ~sign, ~ends), jnp.float32)
+    return jnp.where(count > 0, 0.5 * ends[0] + 0.5 * ends[1], jnp.nan)

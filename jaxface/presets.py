@@ -1,90 +1,134 @@
-"""Every number of the fine stage, each beside its source.
+"""Every weight and rate of the method, each beside its source.
 
 `paper` is the literal reading of Jin et al. (2021) Sec. 4.1; `default` the reading that was measured to lower the error
-on rendered faces. Weights and rates are traced (changing them compiles nothing); a `Schedule` is static.
+on rendered faces. A preset is a pytree: weights and rates are traced (changing them compiles nothing), step counts,
+sizes and energies are static. `dataclasses.replace` and `_replace` exchange parts of it.
 """
 
-from typing import NamedTuple
+import dataclasses
+import functools
 
-from jaxtyping import Array, Float
+import jax
 
 from jaxface.energies.albedo import AlbedoWeights
 from jaxface.energies.depth import DepthWeights
+from jaxface.energies.face import CoarseWeights
+from jaxface.energies.laplacian import DeformationWeights
+from jaxface.energies.scene import FineTerms, Phase, Unknown, albedo_term, height_term, specular_term
 from jaxface.energies.specular import SpecularWeights
+from jaxface.energies.trust import LandmarkTrust
+from jaxface.imaging.spectral import precondition
+from jaxface.rendering.appearance import light_from_texture, light_on_skin, residual_highlights, smooth_highlights
 
-Rate = Float[Array, ""] | float
+# The paper's constants for albedo and specular mean grey levels (0-255); RTV has no unit, hence the square there.
+GREY_LEVELS = 255.0
+
+EQ6 = AlbedoWeights(colour=0.3, detail=2.5 / GREY_LEVELS**2)  # lambda_gamma1, lambda_gamma2, Sec. 4.1
+EQ8 = SpecularWeights(prior=0.5)  # lambda_beta, Sec. 4.1
+EQ9_PHASE1 = DepthWeights(position=0.001, smoothness=0.05, gradient=0.001, emboss=0.001, data=1.0)  # Sec. 4.1
+EQ9_PHASE2 = DepthWeights(position=0.001, smoothness=0.03, gradient=0.025, emboss=2.5, data=1.0)  # Sec. 4.1
+
+EQ3 = DeformationWeights(
+    trust=LandmarkTrust(
+        eye=0.6,  # Sec. 4.1, eyes and nose
+        nose=0.6,
+        eyebrow=0.1,  # Sec. 4.1, eyebrows and mouth
+        mouth=0.1,
+        skin=0.05,  # ours: cheeks have no feature to detect, the points there are the detector's own guess
+        border=0.01,  # ours: "lower weights for the boundary", Sec. 3.3
+        turned_away=0.0,  # ours, with all that follows: hidden landmarks are guesses
+        facing=0.3,
+        softness=1.0,
+        least=0.0,
+    ),
+    anchor=0.005,  # ours: pull towards the coarse place; keeps hidden sides from extrapolation
+    stiffness=1.0,
+    outlier_mm=5.0,  # ours: from here on a landmark that disagrees with its neighbours is let go
+)
+
+# Noise and priors of the coarse fit (ours), measured on detections in rendered faces (experiments/fit_sweep.py).
+COARSE = CoarseWeights(
+    trust=LandmarkTrust(
+        eye=1.0, nose=1.0, eyebrow=1.0, mouth=1.0, skin=1.0,
+        border=0.3,  # outline points, which slide
+        turned_away=-0.1, facing=0.9, softness=0.0, least=0.05,
+    ),
+    landmark_mm=3.5,  # of one landmark about the model, if `independent` of them were given
+    independent=68.0,  # errors of dense landmarks are correlated: more points count as that many
+    outlier_mm=4.0,  # Geman-McClure scale: a landmark this far off pulls with a quarter of its force
+    blendshape=0.3,  # usual size of a blendshape coefficient; statistical coefficients have 1
+    skin_spread=0.08,  # of the skin's brightness about its shading, as a share
+    skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
+    skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
+)  # fmt: skip
 
 
-class FineWeights(NamedTuple):
-    """Weights and Adam rates of the fine stage; images in [0, 1], heights in pixels."""
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A named choice of everything: the coarse fit, which with `coarse_shading` goes on to fit the skin's shading
+    (ours), the same once a clip's person is known (`settled`), Eq. 3, and Eqs. 4 to 9."""
 
-    albedo: AlbedoWeights
-    specular: SpecularWeights
-    phase1: DepthWeights
-    phase2: DepthWeights
-    albedo_rate: Rate
-    albedo_rate_in_turn: Rate
-    specular_rate: Rate
-    phase1_rate: Rate
-    phase2_rate: Rate
-
-
-class Schedule(NamedTuple):
-    """Step counts and forms of the fine stage; static, hashable."""
-
-    albedo_steps: int
-    phase1_steps: int
-    phase2_steps: int
-    literal: bool  # Eq. 9 as printed, plain Adam, one step each of albedo, specular and depth in turn
-    rtv_sigma: float  # pixels
-    rtv_per_channel: bool
+    coarse: CoarseWeights
+    settled: CoarseWeights
+    medium: DeformationWeights
+    fine: FineTerms
+    coarse_shading: bool = dataclasses.field(metadata={"static": True})
 
 
-class Preset(NamedTuple):
-    """A named choice of everything. `stiffness` divides all landmark weights of Eq. 3 (1 in the paper); with
-    `coarse_shading` the coarse face goes on to fit the skin's shading (ours)."""
-
-    weights: FineWeights
-    schedule: Schedule
-    stiffness: float
-    coarse_shading: bool
+# Expressions need less holding back where the identity is known: closed lids stay half open at 0.3.
+_SETTLED = COARSE._replace(blendshape=0.6)
 
 
+@functools.cache
 def paper(*, size: int = 512) -> Preset:
     """Sec. 4.1 to the letter; the paper names no iteration counts, 100 each is our choice."""
     del size  # the paper's numbers know no resolution
-    weights = FineWeights(
-        albedo=AlbedoWeights(colour=0.3, detail=2.5 / 255.0**2),
-        specular=SpecularWeights(prior=0.5),
-        phase1=DepthWeights(0.001, 0.05, 0.001, 0.001, 1.0),
-        phase2=DepthWeights(0.001, 0.03, 0.025, 2.5, 1.0),
-        albedo_rate=1.5 / 255.0,  # grey levels in the paper
-        albedo_rate_in_turn=0.05 / 255.0,
-        specular_rate=0.25 / 255.0,
-        phase1_rate=0.015,  # pixels
-        phase2_rate=0.05,
+    of_albedo = functools.partial(albedo_term, sigma=3.0, per_channel=True)  # the window of Eq. 7, pixels: ours
+    of_height = functools.partial(height_term, as_printed=True)
+
+    def phase(eq9: DepthWeights, *, rate: float) -> Phase:
+        albedo = Unknown("albedo", of_albedo, EQ6, rate=0.05 / GREY_LEVELS)  # Sec. 4.1, as all rates here
+        specular = Unknown("specular", specular_term, EQ8, rate=0.25 / GREY_LEVELS)
+        return Phase((albedo, specular, Unknown("height_px", of_height, eq9, rate=rate)), num_steps=100)
+
+    fine = FineTerms(
+        appearance=light_from_texture,
+        albedo=Phase((Unknown("albedo", of_albedo, EQ6, rate=1.5 / GREY_LEVELS),), num_steps=100),
+        highlights=residual_highlights,
+        phase1=phase(EQ9_PHASE1, rate=0.015),  # pixels
+        phase2=phase(EQ9_PHASE2, rate=0.05),
     )
-    return Preset(weights, Schedule(100, 100, 100, True, 3.0, True), stiffness=1.0, coarse_shading=False)
+    return Preset(coarse=COARSE, settled=_SETTLED, medium=EQ3, fine=fine, coarse_shading=False)
 
 
+@functools.cache
 def default(*, size: int = 512) -> Preset:
     """The measured reading; lengths and the position weight scale with the crop's side."""
     scale = size / 256.0
-    # Measured with `data`: a weaker pull and a stronger image lower the normal error, as long waves are mended too.
-    position, data = 0.0001 / scale**2, 3.0
-    weights = FineWeights(
-        albedo=AlbedoWeights(colour=0.3, detail=2.5 / 255.0**2),
-        specular=SpecularWeights(prior=0.5),
-        phase1=DepthWeights(position, 0.05, 0.001, 0.001, data),
-        phase2=DepthWeights(position, 0.03, 0.025, 2.5, data),
-        albedo_rate=1.5 / 255.0,
-        albedo_rate_in_turn=0.0,
-        specular_rate=0.0,
-        phase1_rate=0.05,  # of the preconditioned unknown
-        phase2_rate=0.05,
+    sigma = 1.5 * scale  # pixels, of Eq. 7
+    # Measured together: a weaker pull and a stronger image lower the normal error, as long waves are mended too.
+    measured = dict(position=0.0001 / scale**2, data=3.0)
+
+    def phase(eq9: DepthWeights) -> Phase:
+        rate = 0.05  # of the preconditioned unknown
+        height = Unknown(
+            "height_px", height_term, eq9._replace(**measured), rate=rate, cosine=True, precondition=precondition
+        )
+        return Phase((height,), num_steps=20)
+
+    of_albedo = functools.partial(albedo_term, sigma=sigma, per_channel=False)
+    fine = FineTerms(
+        appearance=functools.partial(light_on_skin, sigma=0.5 * sigma),
+        albedo=Phase((Unknown("albedo", of_albedo, EQ6, rate=1.5 / GREY_LEVELS),), num_steps=30),
+        highlights=functools.partial(smooth_highlights, sigma=2.0 * sigma),
+        phase1=phase(EQ9_PHASE1),
+        phase2=phase(EQ9_PHASE2),
     )
-    # Landmark noise of about a pixel, stiffness 1 would copy it into the surface.
-    return Preset(weights, Schedule(30, 20, 20, False, 1.5 * scale, False), stiffness=20.0, coarse_shading=True)
+    # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
+    # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
+    medium = EQ3._replace(stiffness=20.0)
+    return Preset(coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, coarse_shading=True)
 
 
 PRESETS = {"paper": paper, "default": default}

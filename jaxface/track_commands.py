@@ -4,6 +4,7 @@ import glob
 import pathlib
 import sys
 import time
+from typing import Any
 
 from absl import flags, logging
 from tqdm import tqdm
@@ -11,13 +12,16 @@ from tqdm import tqdm
 from jaxface import commands
 from jaxface.commands import UsageError
 
-_SETTINGS = ("model", "preset", "size", "fuse", "smooth", "start", "stop", "stride", "max_frames", "chunk", "focal_px")
+_SETTINGS = (
+    "model", "coarse", "parsing", "preset", "size", "fuse", "smooth", "start", "stop", "stride", "max_frames", "chunk",
+    "focal_px",
+)  # fmt: skip
 
 
 def define_track_flags(values: flags.FlagValues) -> None:
     """Adds the flags of `jaxface track`."""
     commands.define_common_flags(values, unit="clip")
-    where = {"flag_values": values}
+    where: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_integer("start", 0, "First frame to take, counted from 0.", lower_bound=0, **where)
     flags.DEFINE_integer("stop", None, "Frame to stop before; without it the end of the clip.", lower_bound=1, **where)
     flags.DEFINE_integer("stride", 1, "Take every so manieth frame.", lower_bound=1, **where)
@@ -44,7 +48,7 @@ def track(arguments: list[str], values: flags.FlagValues) -> int:
     commands.check_flags(values, files=("landmarker_task",))
     settings = _settings(values)
     output_dir = commands.writable_folder(values.output_dir)
-    chosen = commands.choose_tools(model=values.model)
+    chosen = commands.choose_tools(model=values.model, coarse=values.coarse, parsing=values.parsing)
     if not values.quiet:
         print(chosen)
     plan = zip(clips, commands.result_folders([_name(clip) for clip in clips], output_dir), strict=True)
@@ -112,7 +116,8 @@ class _Progress:
     """Shows on one bar how far each step has come: called with its name, frames done, frames in all if known."""
 
     def __init__(self, bar: tqdm, name: str):
-        self._bar, self._name, self._step = bar, name, None
+        self._bar, self._name = bar, name
+        self._step: str | None = None
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
         self._bar.total = total

@@ -10,12 +10,15 @@ Colours are RGB in [0, 1]. Angles are radians.
 
 import dataclasses
 import enum
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
+
+if TYPE_CHECKING:
+    import trimesh
 
 NUM_LANDMARKS = 478  # MediaPipe face mesh: 468 surface points, then 2 x 5 iris points.
 
@@ -79,18 +82,14 @@ class Landmarks(NamedTuple):
     `height_px` is the detector's own depth estimate, toward the viewer, up to an unknown offset.
     """
 
-    points_px: Float[Array, "landmarks 2"]
-    height_px: Float[Array, "landmarks"]
-    confidence: Float[Array, "landmarks"]
+    points_px: Float[Array | np.ndarray, "landmarks 2"]
+    height_px: Float[Array | np.ndarray, "landmarks"]
+    confidence: Float[Array | np.ndarray, "landmarks"]
 
 
-class Detector(Protocol):
-    """Finds all faces in an RGB image, largest first; any function of this kind will do. `name`, without it the
-    function's own, tells it from others in settings and manifests."""
-
-    name: str
-
-    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Sequence[Landmarks]: ...
+# Finds all faces in an RGB image, largest first. Its `name`, without one the function's own, tells it from others in
+# settings and manifests.
+Detector = Callable[[UInt8[np.ndarray, "height width 3"]], Sequence[Landmarks]]
 
 
 @jax.tree_util.register_dataclass
@@ -186,6 +185,15 @@ class Parsing(NamedTuple):
     visible: Float[Array, "size size"]
 
 
+class Regression(NamedTuple):
+    """What a network makes of a face: its pose in the photo and, in the network's own face model, its whitened
+    coefficients (None in any other)."""
+
+    pose: Pose
+    identity: Float[Array, "identity"] | None
+    expression: Float[Array, "expression"] | None
+
+
 class FineInputs(NamedTuple):
     """What the fine stage sees on the square crop.
 
@@ -215,7 +223,6 @@ class FineMaps(NamedTuple):
     mask: Float[Array, "height width"]
     confidence: Float[Array, "height width"]
     light: Float[Array, "9 3"]
-    depth_energies: Float[Array, "steps"]
     finite: Array
 
 
@@ -256,7 +263,7 @@ class StageReport:
     figures: dict[str, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
     """Triangles with UVs per corner, host arrays; `vertices_mm` in the object frame."""
 
@@ -265,33 +272,15 @@ class Mesh:
     uvs: np.ndarray
     uv_triangles: np.ndarray
 
+    def to_trimesh(self) -> "trimesh.Trimesh":
+        """The same as a `trimesh.Trimesh` (millimetres), its vertices in their order; where a seam of the UVs gives a
+        vertex several, it has one of them."""
+        import trimesh
 
-@dataclasses.dataclass(frozen=True)
-class Reconstruction:
-    """Everything known about one face after the pipeline (host arrays). Where a stage was left out, its
-    mesh is that of the stage before and `stages` tells why. `neutral` is the fitted identity without expression, in the
-    model's own pose. `base_normals` are those of the subdivided medium mesh, for
-    viewers that add the normal map to them; `fine_normals` hold the detail themselves."""
+        uvs = np.zeros((len(self.vertices_mm), 2))
+        uvs[self.triangles.reshape(-1)] = self.uvs[self.uv_triangles.reshape(-1)]
+        visual = trimesh.visual.TextureVisuals(uv=uvs)
+        return trimesh.Trimesh(self.vertices_mm, self.triangles, visual=visual, process=False)
 
-    image: np.ndarray
-    crop_image: np.ndarray
-    crop: Crop
-    camera: Camera
-    landmarks: Landmarks
-    coarse_fit: CoarseFit
-    neutral: Mesh
-    coarse: Mesh
-    medium: Mesh
-    phase1: Mesh
-    fine: Mesh
-    fine_normals: np.ndarray
-    base_normals: np.ndarray
-    fine_colours: np.ndarray
-    maps: FineMaps
-    textures: TextureMaps
-    relit: np.ndarray
-    stages: tuple[StageReport, ...]
-    settings: dict[str, object]
-    model_name: str
-    model_licence: str
-    expression_names: tuple[str, ...]
+    def __repr__(self) -> str:
+        return f"Mesh of {len(self.vertices_mm)} vertices and {len(self.triangles)} triangles"

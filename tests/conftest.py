@@ -17,7 +17,15 @@ with install_import_hook("jaxface", "beartype.beartype"):
 
 
 # What takes longest, by file or folder.
-FIRST = ("test_pipeline.py", "test_track.py", "experiments", "test_notebooks.py", "test_bad_input.py", "stages")
+FIRST = (
+    "test_pipeline.py",
+    "test_track.py",
+    "test_track_checks.py",
+    "experiments",
+    "test_notebooks.py",
+    "test_bad_input.py",
+    "stages",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -3,18 +3,8 @@
 import numpy as np
 from dome import grid_triangles
 
-from jaxface.types import (
-    Camera,
-    CoarseFit,
-    Crop,
-    FineMaps,
-    Landmarks,
-    Mesh,
-    Pose,
-    Reconstruction,
-    StageReport,
-    TextureMaps,
-)
+from jaxface.export.reconstruction import Reconstruction
+from jaxface.types import Camera, CoarseFit, Crop, FineMaps, Landmarks, Mesh, Pose, StageReport, TextureMaps
 
 SIZE, TEXELS = 48, 32
 EXPRESSIONS = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
@@ -64,7 +54,6 @@ def fine_maps() -> FineMaps:
         mask=mask,
         confidence=mask,
         light=np.arange(27, dtype=np.float32).reshape(9, 3),
-        depth_energies=np.ones(4, np.float32),
         finite=np.array(True),
     )
 

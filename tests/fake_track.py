@@ -56,6 +56,7 @@ def make_track(*, num_frames: int = 10, **changes) -> Track:
         "jitter": JITTER,
         "notes": ("the file breaks off after frame 9; what was read is kept.",),
         "settings": TrackSettings(),
+        "detector": "told",
         "model_name": "dome",
         "model_licence": "Apache-2.0",
         "expression_names": EXPRESSIONS,

@@ -35,14 +35,11 @@ class FakePipeline:
             raise self.errors[image.shape[1]]
         return fake_face.make_reconstruction()
 
-    def render_shapes(self, rec):
-        return fake_face.make_renders()
-
 
 @pytest.fixture
 def pipeline(monkeypatch, tmp_path):
     fake = FakePipeline()
-    module = types.SimpleNamespace(reconstruct=fake.reconstruct, render_shapes=fake.render_shapes)
+    module = types.SimpleNamespace(reconstruct=fake.reconstruct)
     monkeypatch.setitem(sys.modules, "jaxface.pipeline", module)
     monkeypatch.setattr(jaxface, "pipeline", module, raising=False)
     monkeypatch.setattr(commands, "_keep_compiled_code", lambda: None)
@@ -294,4 +291,4 @@ def test_the_real_pipeline_takes_what_the_command_gives():
         "focal_px",
         "progress",
     }
-    assert given <= accepted.keys() and "rec" in inspect.signature(real_pipeline.render_shapes).parameters
+    assert given <= accepted.keys()

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.execution import num_compiled, run_timed
+from jaxface.execution import Clock, num_compiled, run_timed
 
 
 @pytest.fixture
@@ -61,3 +61,13 @@ def test_two_functions_of_one_shape_do_not_share_a_program():
     double, triple = (functools.partial(jnp.multiply, factor) for factor in (2.0, 3.0))
     assert run_timed(double, jnp.float32(5.0)).value == 10.0
     assert run_timed(triple, jnp.float32(5.0)).value == 15.0
+
+
+def test_a_clock_tells_compiling_from_work(affine):
+    first, second = Clock(), Clock()
+    np.testing.assert_array_equal(first.run(affine, jnp.arange(3.0), parameters()), [1.0, 3.0, 5.0])
+    told = first.seconds()
+    assert told["compile_seconds"] > 1e-3 and told["seconds"] > 0.0
+    second.run(affine, jnp.arange(3.0), parameters(), power=1)
+    second.run(affine, jnp.arange(3.0), parameters(), power=1)
+    assert second.seconds()["compile_seconds"] > 0.0 and len(affine.traces) == 2

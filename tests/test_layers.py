@@ -10,14 +10,10 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxface"
 CORE = {"types", "numerics"}
 LEAVES = ["imaging", "geometry", "morphable", "rendering"]  # each may use those to its left
 INNER = CORE | set(LEAVES) | {"energies"}
-OUTER = INNER | {"solvers", "presets", "synthetic", "stages", "io", "export", "networks", "detection"}
-PIPELINE = OUTER | {
-    "models",
-    "checks",
-    "execution",
-    "evaluation",
-    "frame",
-}  # safety net, compiled programs, the stages on one frame
+STAGES = INNER | {"solvers", "presets", "synthetic"}
+PROGRAM = STAGES | {"stages", "templates", "verdicts", "execution", "mapping"}  # what runs on devices
+HOST = PROGRAM | {"program", "networks", "io", "export", "detection", "models", "evaluation"}
+PIPELINE = HOST | {"stage_log", "network_outputs"}
 
 ALLOWED = {
     "types": set(),
@@ -27,21 +23,26 @@ ALLOWED = {
     "energies": CORE | set(LEAVES),
     "presets": INNER,
     "synthetic": INNER,
-    "stages": INNER | {"solvers", "presets", "synthetic"},
+    "stages": STAGES,
+    "templates": STAGES | {"stages"},
+    "verdicts": INNER,
+    "execution": CORE,
+    "mapping": CORE | {"execution"},
+    "program": PROGRAM,
     "io": CORE,
-    "export": CORE | {"io"},
+    "export": CORE | {"io"} | set(LEAVES),
     "networks": CORE,
     "detection": CORE | {"networks"},
     "models": INNER | {"synthetic", "networks", "io", "detection"},
     "evaluation": CORE | {"imaging", "geometry"},
-    "checks": OUTER,
-    "execution": CORE,
-    "frame": OUTER,
-    "pipeline": PIPELINE,
+    "stage_log": HOST,
+    "network_outputs": HOST,
+    "photos": PIPELINE,
+    "pipeline": PIPELINE | {"photos"},
     "tracking": PIPELINE,
-    "commands": PIPELINE | {"pipeline", "tracking"},
-    "__main__": PIPELINE | {"pipeline", "tracking", "commands"},
-    "__init__": PIPELINE | {"pipeline"},
+    "commands": PIPELINE | {"photos", "pipeline", "tracking"},
+    "__main__": PIPELINE | {"photos", "pipeline", "tracking", "commands"},
+    "__init__": PIPELINE | {"photos", "pipeline", "tracking"},
 }
 # Modules beside the one that gave the ring its name, split off when it grew.
 ALIASES = {
@@ -51,6 +52,7 @@ ALIASES = {
     "track_commands": "commands",
     "evaluate_commands": "commands",
     "error_views": "commands",
+    "state": "program",
 }
 SEALED = {"stages"}  # rings whose modules do not import each other
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from jaxface import __main__ as cli
 from jaxface import commands, track_commands
-from jaxface.models import store
+from jaxface.models import store, tools
 from jaxface.tracking import reports
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.track import track as real_track
@@ -34,11 +34,12 @@ class FakeTracker:
     def __init__(self):
         self.calls, self.errors, self.changes = [], {}, {}
 
-    def track(self, source, folder, *, settings, overwrite, progress):
+    def track(self, source, folder, *, settings, landmarks, overwrite, progress):
         progress("look", 1, None)
         progress("look", 8, 10)
         progress("face", 10, 10)
-        self.calls.append({"source": source, "folder": folder, "settings": settings, "overwrite": overwrite})
+        call = {"source": source, "folder": folder, "settings": settings, "overwrite": overwrite}
+        self.calls.append(call | {"landmarks": landmarks.name})
         if source in self.errors:
             raise self.errors[source]
         found = fake_track.make_track(settings=settings, **self.changes)
@@ -97,10 +98,11 @@ def test_flags_reach_the_tracker_wherever_they_stand(tracker, tmp_path):
     assert cli.main(["track", *given.split(), "a.mp4", "--quiet"]) == 0
     settings = TrackSettings(
         model="flame", preset="paper", size=256, fuse="mean", smooth=0.5, start=3, stop=90, stride=2, max_frames=20,
-        chunk=4, meshes="obj", focal_px=900.0, landmarker_task="net.task",
+        chunk=4, meshes="obj", focal_px=900.0,
     )  # fmt: skip
     folder = pathlib.Path("out/a")
-    assert tracker.calls == [{"source": "a.mp4", "folder": folder, "settings": settings, "overwrite": True}]
+    expected = {"source": "a.mp4", "folder": folder, "settings": settings, "overwrite": True}
+    assert tracker.calls == [expected | {"landmarks": "mediapipe (net.task)"}]
 
 
 def test_defaults_are_those_of_the_records(tracker):
@@ -168,7 +170,9 @@ def test_results_are_named_after_the_video_or_the_folder(tracker, tmp_path, monk
     [
         ([], "at least one video"),
         (["a.mp4", "--colour=red"], "colour"),
-        (["a.mp4", "--coarse=3ddfa"], "coarse"),
+        (["a.mp4", "--coarse=guess"], "--coarse"),
+        (["a.mp4", "--coarse=3ddfa"], "3ddfa is not installed"),
+        (["a.mp4", "--parsing=bisenet"], "bisenet is not installed"),
         (["a.mp4", "--start=-1"], "--start"),
         (["a.mp4", "--start=ten"], "--start"),
         (["a.mp4", "--stop=0"], "--stop"),
@@ -211,6 +215,15 @@ def test_the_model_is_told_once_with_its_licence(tracker, capsys):
     assert cli.main(["track", "a.mp4", "b.mp4"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "->" not in line]
     assert "ict (MIT, tested)" in line
+
+
+def test_networks_are_asked_for_as_for_photos_and_told(tracker, monkeypatch, capsys):
+    asked, used = {}, tools.Tools(tiny_model.make_model(name="ict"), None, None)
+    monkeypatch.setattr(tools, "choose", lambda **chosen: asked.update(chosen) or used)
+    networks = {"coarse": "3ddfa", "parsing": "bisenet"}
+    assert cli.main(["track", "a.mp4", "--coarse=3ddfa", "--parsing=bisenet"]) == 0
+    assert asked == networks | {"model": None} and tracker.calls[0]["settings"] == TrackSettings(**networks)
+    assert capsys.readouterr().out.startswith("Face model: ict (MIT, tested); networks: 3ddfa (MIT), bisenet (")
 
 
 def test_the_bar_follows_the_steps_and_forgets_the_last_total():
@@ -269,4 +282,5 @@ def test_the_result_is_as_the_settings_were(tracker, tmp_path):
 
 def test_the_real_tracker_takes_what_the_command_gives():
     accepted = inspect.signature(real_track).parameters
-    assert list(accepted)[:2] == ["source", "folder"] and {"settings", "overwrite", "progress"} <= accepted.keys()
+    assert list(accepted)[:2] == ["source", "folder"]
+    assert {"settings", "landmarks", "overwrite", "progress"} <= accepted.keys()

@@ -8,7 +8,8 @@ import numpy as np
 from common import program, truth
 from common.faces import Truth
 
-from jaxface.types import Landmarks, MorphableModel, Reconstruction
+from jaxface.export.reconstruction import Reconstruction
+from jaxface.types import Landmarks, MorphableModel
 
 SIGMAS_MM = (2.0, 4.0)  # of the high-pass
 NUM_SURFACE = 468  # MediaPipe points with a triangulation
@@ -39,7 +40,7 @@ def evaluate(
 
 
 def _shapes(rec: Reconstruction, model: MorphableModel, *, size: int) -> dict[str, truth.Shape]:
-    first, *_ = program.fit_landmarks(rec.landmarks, rec.camera, model)
+    first = program.fit_landmarks(rec.landmarks, rec.camera, model)
     triangles, pose = truth.face_triangles(model), rec.coarse_fit.pose
     meshes = {
         "landmarks": (first.vertices_mm, triangles, first.pose),

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from jaxface.detection.sources import find_landmarks
+from jaxface.energies.face import CoarseWeights
 from jaxface.energies.skin import SkinPatches, skin_patches
+from jaxface.presets import COARSE
 from jaxface.rendering.camera import orthographic
 from jaxface.stages import coarse
 from jaxface.types import CoarseFit, Crop, FaceError, Landmarks, MorphableModel
@@ -53,8 +55,8 @@ LANDMARKS_ALONE = Setting("without shading", 1.0, 0.0)
 
 def defaults() -> dict[str, float]:
     """The weights that are swept: every positive number."""
-    fields = coarse.CoarseWeights._field_defaults.items()
-    return {name: value for name, value in fields if isinstance(value, float) and value > 0.0}
+    fields = COARSE._asdict() | {"border": COARSE.trust.border}
+    return {name: value for name, value in fields.items() if isinstance(value, float) and value > 0.0}
 
 
 def settings() -> list[Setting]:
@@ -66,7 +68,7 @@ def settings() -> list[Setting]:
 # Weights are traced, so that their values do not compile anew.
 @jax.jit
 def _fit_landmarks(landmarks: Landmarks, changes: dict[str, jax.Array], model: MorphableModel) -> CoarseFit:
-    weights = coarse.CoarseWeights()._replace(**changes)
+    weights = _changed(changes)
     return coarse.run(landmarks, model=model, camera=orthographic(), weights=weights)
 
 
@@ -74,9 +76,14 @@ def _fit_landmarks(landmarks: Landmarks, changes: dict[str, jax.Array], model: M
 def _fit_shading(
     fit: CoarseFit, landmarks: Landmarks, image: jax.Array, changes: dict[str, jax.Array], subject: Subject
 ) -> CoarseFit:
-    weights, whole = coarse.CoarseWeights()._replace(**changes), Crop(jnp.zeros(2), jnp.float32(1.0))
+    weights, whole = _changed(changes), Crop(jnp.zeros(2), jnp.float32(1.0))
     shared = dict(model=subject.model, patches=subject.patches, camera=orthographic(), weights=weights)
-    return coarse.refine(fit, landmarks, image, whole, **shared)
+    return coarse.fit_shading(fit, landmarks, image, whole, **shared)
+
+
+def _changed(changes: dict[str, jax.Array]) -> CoarseWeights:
+    trust = COARSE.trust._replace(border=changes["border"])
+    return COARSE._replace(**{name: value for name, value in changes.items() if name != "border"}, trust=trust)
 
 
 def fit_with(setting: Setting, landmarks: Landmarks, image: np.ndarray, subject: Subject) -> CoarseFit:

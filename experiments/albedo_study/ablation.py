@@ -34,8 +34,8 @@ COLUMNS = {
 
 def fit(scene: scenes.Scene, *, term: str, preset: str) -> FineMaps:
     """The fine stage on a scene with one of `terms.TERMS`. Raises FaceError where it does not stay finite."""
-    chosen = PRESETS[preset](size=scene.window.shape[0])
-    maps = run_timed(terms.run, scene.inputs, chosen.weights, term=term, schedule=chosen.schedule).value
+    chosen = terms.with_detail(PRESETS[preset](size=scene.window.shape[0]).fine, term)
+    maps = run_timed(terms.run, scene.inputs, chosen).value
     if not maps.finite:
         raise FaceError(f"The fine stage broke down with the term {term} of the preset {preset}: take another photo.")
     return jax.tree.map(np.asarray, maps)

@@ -13,7 +13,7 @@ from albedo_study import scenes
 from jaxface.execution import run_timed
 from jaxface.imaging.filters import gaussian_blur, laplace, luminance
 from jaxface.imaging.rtv import relative_total_variation
-from jaxface.presets import PRESETS, Schedule
+from jaxface.presets import PRESETS
 from jaxface.synthetic import FaceSettings, SyntheticFace
 
 LAPLACE, LAPLACE_MEAN = "Laplace", "Laplace, averaged"
@@ -43,12 +43,13 @@ class Sources(NamedTuple):
 
 def detect(image: np.ndarray) -> dict[str, np.ndarray]:
     """What each of `DETECTORS` sees on a square picture. "Laplace, averaged" is the mean over RTV's own window."""
-    schedules = {preset: PRESETS[preset](size=image.shape[0]).schedule for preset in PRESETS}
-    sigma = schedules["default"].rtv_sigma
-    edges, means = run_timed(_laplace, jnp.asarray(image), sigma=sigma).value
+    settings = {
+        preset: PRESETS[preset](size=image.shape[0]).fine.albedo.unknowns[0].energy.keywords for preset in PRESETS
+    }
+    edges, means = run_timed(_laplace, jnp.asarray(image), sigma=settings["default"]["sigma"]).value
     found = {LAPLACE: edges, LAPLACE_MEAN: means}
-    for preset, schedule in schedules.items():
-        found[f"RTV, {preset}"] = run_timed(_rtv, jnp.asarray(image), schedule=schedule).value
+    for preset, each in settings.items():
+        found[f"RTV, {preset}"] = run_timed(_rtv, jnp.asarray(image), **each).value
     return {name: np.asarray(values) for name, values in found.items()}
 
 
@@ -57,9 +58,9 @@ def _laplace(image, *, sigma: float):
     return edges, gaussian_blur(edges, sigma=sigma)
 
 
-def _rtv(image, *, schedule: Schedule):
-    signal = image if schedule.rtv_per_channel else luminance(image)
-    rtv = relative_total_variation(signal, jnp.ones(image.shape[:2]), sigma=schedule.rtv_sigma)
+def _rtv(image, *, sigma: float, per_channel: bool):
+    signal = image if per_channel else luminance(image)
+    rtv = relative_total_variation(signal, jnp.ones(image.shape[:2]), sigma=sigma)
     return jnp.mean(rtv, axis=-1) if rtv.ndim == 3 else rtv
 
 

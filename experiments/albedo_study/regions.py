@@ -13,7 +13,7 @@ from jaxface.geometry.normals import depth_normals
 from jaxface.models import tools
 from jaxface.networks import bisenet
 from jaxface.presets import PRESETS
-from jaxface.stages import fine
+from jaxface.rendering.appearance import fill_outside
 from jaxface.types import FaceError, FineInputs, MorphableModel
 
 REGIONS = ("skin", "eyebrow", "mouth")  # in the order of `FineInputs.indicators`
@@ -102,12 +102,12 @@ def pictures(inputs: FineInputs, *, preset: str) -> dict[str, np.ndarray]:
     painted = window.copy()
     for colour, name in zip(COLOURS, REGIONS, strict=True):
         painted[labels[name]] = (1.0 - _PAINT) * window[labels[name]] + _PAINT * colour
-    schedule = PRESETS[preset](size=len(window)).schedule
-    mean = np.asarray(run_timed(_mean_albedo, inputs, schedule=schedule).value)
+    estimate = PRESETS[preset](size=len(window)).fine.appearance
+    mean = np.asarray(run_timed(_mean_albedo, inputs, estimate=estimate).value)
     covered = np.asarray(inputs.covered)[..., None] > 0.5
     return {"photo": window, "regions": painted, "mean colours": np.where(covered, np.clip(mean, 0.0, 1.0), 1.0)}
 
 
-def _mean_albedo(inputs, *, schedule):
-    normals = depth_normals(fine.fill_outside(inputs.height_px, inputs.covered))
-    return fine.estimate_appearance(inputs, normals, schedule=schedule).mean_albedo
+def _mean_albedo(inputs, *, estimate):
+    normals = depth_normals(fill_outside(inputs.height_px, inputs.covered))
+    return estimate(inputs, normals).mean_albedo

@@ -19,7 +19,7 @@ from jaxface.numerics import normalise
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
-from jaxface.rendering.raster import interpolate, rasterise, visibility
+from jaxface.rendering.raster import draw, visibility
 from jaxface.synthetic_fields import relief
 from jaxface.synthetic_paint import backdrop, paint_face
 from jaxface.types import NUM_LANDMARKS, Landmarks, MorphableModel, Pose, Region
@@ -103,14 +103,13 @@ def photograph(
     triangles = head.subdivision.triangles
     place = functools.partial(project, pose=pose, camera=orthographic())
     projected, framed = place(vertices_mm), place(framed_mm)
-    raster = rasterise(projected, triangles, height=size, width=size)
+    columns = jnp.concatenate([head.reference_mm, head.regions, head.hair[:, None]], axis=1)
+    raster, normals, seen = draw(projected, triangles, columns, size=size)
     mask = (raster.triangle >= 0).astype(jnp.float32)[..., None]
-    columns = [-vertex_normals(projected, triangles), head.reference_mm, head.regions, head.hair[:, None]]
-    seen = interpolate(raster, jnp.concatenate(columns, axis=1), triangles)
-    normals, rows = normalise(seen[..., :3]), seen.reshape(size * size, -1)
+    normals, rows = normalise(normals), seen.reshape(size * size, -1)
     mean_landmarks = landmark_positions(model.mean_mm, model=model)
     albedo = paint_face(
-        look.paint, rows[:, 3:6], jnp.clip(rows[:, 6:-1], 0.0, 1.0),
+        look.paint, rows[:, :3], jnp.clip(rows[:, 3:-1], 0.0, 1.0),
         landmarks_mm=mean_landmarks, model=model, texture=1.0,
     ).reshape(size, size, 3)  # fmt: skip
     skin = jnp.median(albedo.reshape(-1, 3), axis=0)

@@ -18,7 +18,7 @@ from jaxface.io.arrays import crop_window
 from jaxface.models.scan_landmarks import padded
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import has_landmark, landmark_positions
-from jaxface.rendering.camera import crop_camera, crop_pose, orthographic, project
+from jaxface.rendering.camera import cropped, orthographic, project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import IBUG_68, FaceError, Landmarks, MorphableModel, Pose
 
@@ -94,7 +94,8 @@ def error_picture(row: Row, found: Evaluation) -> np.ndarray:
 
 def _coloured(vertices_mm, colours, triangles, pose, camera, crop, *, size):
     """A mesh in its vertices' colours, unlit, on white."""
-    vertices_px = project(vertices_mm, crop_pose(pose, crop), camera=crop_camera(camera, crop))
+    crop_pose, crop_camera = cropped(pose, camera, crop)
+    vertices_px = project(vertices_mm, crop_pose, camera=crop_camera)
     raster = rasterise(vertices_px, triangles, height=size, width=size)
     return jnp.where((raster.triangle >= 0)[..., None], interpolate(raster, colours, triangles), 1.0)
 

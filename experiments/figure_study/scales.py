@@ -10,11 +10,11 @@ from common.runner import Setup
 from scipy.ndimage import uniform_filter
 
 from jaxface.detection.sources import find_landmarks
+from jaxface.export.reconstruction import Reconstruction
 from jaxface.geometry.normals import depth_normals
 from jaxface.io.arrays import crop_window
 from jaxface.pipeline import reconstruct
 from jaxface.presets import PRESETS
-from jaxface.types import Reconstruction
 
 # Meshes of a reconstruction by title.
 MESHES = {"medium": "medium", "fine, phase 1": "phase1", "fine, phase 2": "fine"}

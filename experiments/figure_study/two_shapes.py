@@ -36,11 +36,11 @@ def fit_shapes(image: np.ndarray, landmarks: Landmarks, model: MorphableModel, *
     """Both stages with a preset's settings. Raises FaceError where a fit does not stay finite."""
     chosen, face = PRESETS[preset](size=size), program.locate(image, landmarks, model, size=size)
     face = program.shade(face, model) if chosen.coarse_shading else face
-    medium = program.deform(face, model, stiffness=chosen.stiffness)
-    if not (face.fit.finite and medium.finite):
+    medium_mm, objection = program.deform(face, model, chosen)
+    found = {"coarse": np.asarray(face.fit.vertices_mm), "medium": np.asarray(medium_mm)}
+    if not all(np.isfinite(vertices_mm).all() for vertices_mm in found.values()):
         raise FaceError(f"The face could not be fitted with the preset {preset}: take a photo with a larger face.")
-    found = {"coarse": np.asarray(face.fit.vertices_mm), "medium": np.asarray(medium.vertices_mm)}
-    return Shapes(face, found, not program.objection(face, medium, model, chosen))
+    return Shapes(face, found, not objection)
 
 
 def measure(case: faces.Case, setup: Setup) -> list[dict]:

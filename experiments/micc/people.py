@@ -16,10 +16,10 @@ from jaxface.evaluation.surfaces import FaceSurface
 from jaxface.io.atomic import new_file
 from jaxface.io.surfaces import read_surface
 from jaxface.io.video import open_clip
+from jaxface.mapping import chunk_length
 from jaxface.models import store
 from jaxface.models.result_landmarks import result_landmarks
 from jaxface.morphable.linear import face_shape
-from jaxface.tracking import devices
 from jaxface.tracking.records import FRAME_STATES, Track, TrackSettings
 from jaxface.tracking.track import WORK, track
 
@@ -70,7 +70,7 @@ def choose_settings(video: pathlib.Path, variant: Variant, *, size: int, samplin
     spare = 0 if sampling.stride else total - 1 - stride * (min(most, -(-total // stride)) - 1)
     return TrackSettings(
         **variant._asdict(), size=size, start=spare // 2, stride=stride, max_frames=most, ordered=False,
-        chunk=devices.chunk_length(size=size, num_frames=most, override=None),
+        chunk=chunk_length(size=size, num_frames=most, override=None),
     )  # fmt: skip
 
 

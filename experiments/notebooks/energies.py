@@ -38,7 +38,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxface import synthetic
+from jaxface import presets, synthetic
 from jaxface.energies.albedo import albedo_energy
 from jaxface.energies.depth import depth_energy
 from jaxface.energies.specular import specular_energy
@@ -88,11 +88,12 @@ seen = {"image": world.image, "mask": world.mask}
 def energy(x):
     """Eq. 6 + Eq. 8 + Eq. 9."""
     shade = shading(depth_normals(x["height"]), light)
-    albedo = albedo_energy(x["albedo"], shading=shade, specular=x["specular"], mean_albedo=mean_colours, **seen)
-    specular = specular_energy(x["specular"], diffuse=x["albedo"] * shade, specular_init=start["specular"], **seen)
-    depth = depth_energy(
-        x["height"], albedo=x["albedo"], specular=x["specular"], light=light, initial_height_px=smooth_px, **seen
-    )
+    lit = {"shading": shade, "specular": x["specular"], "mean_albedo": mean_colours}
+    albedo = albedo_energy(x["albedo"], weights=presets.EQ6, **lit, **seen)
+    shine = {"diffuse": x["albedo"] * shade, "specular_init": start["specular"]}
+    specular = specular_energy(x["specular"], weights=presets.EQ8, **shine, **seen)
+    colours = {"albedo": x["albedo"], "specular": x["specular"], "light": light}
+    depth = depth_energy(x["height"], weights=presets.EQ9_PHASE1, initial_height_px=smooth_px, **colours, **seen)
     return albedo + specular + depth
 
 

@@ -39,11 +39,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxface
-from jaxface.export import result_folder
 from jaxface.export.maps import normals_picture
-from jaxface.export.overview import landmarks_picture
+from jaxface.export.overview import landmarks_picture, render_shapes
 from jaxface.io.images import read_image
-from jaxface.pipeline import render_shapes
 from jaxface.types import FaceError
 
 PHOTO = None
@@ -115,7 +113,7 @@ show({title: np.where(seen, picture, 1.0) for title, picture in parts.items()})
 # %%
 folder = pathlib.Path("out") / "quickstart"
 folder.parent.mkdir(exist_ok=True)
-result_folder.write_all(folder, rec, renders=clay)
+rec.save(folder)
 for path in sorted(path for path in folder.iterdir() if path.is_file()):
     print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 

@@ -40,12 +40,12 @@ import numpy as np
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from jaxface import frame
 from jaxface.export.clip import write_clip
 from jaxface.export.pictures import to_bytes
 from jaxface.io.video import open_clip, read_frames
 from jaxface.morphable.default import load_default
 from jaxface.rendering.camera import orthographic
+from jaxface.rendering.clay import clay_picture
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.reports import angles_degrees, jitter_text
@@ -169,9 +169,7 @@ def view(yaw_degrees):
     turn = np.array([0.0, np.radians(yaw_degrees), 0.0], np.float32)
     pose = Pose(turn, np.full(2, side_px / 2, np.float32), np.float32(np.log(scale)))
     crop = Crop(np.zeros(2, np.float32), np.float32(1.0))
-    picture = frame.clay_picture(
-        vertices_mm - middle_mm, np.asarray(person.faces), pose, orthographic(), crop, size=side_px
-    )
+    picture = clay_picture(vertices_mm - middle_mm, np.asarray(person.faces), pose, orthographic(), crop, size=side_px)
     return to_bytes(np.asarray(picture))
 
 

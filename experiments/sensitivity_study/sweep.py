@@ -72,10 +72,9 @@ def _ground(face: faces.Truth, preset: str, model: MorphableModel, *, size: int,
 
 def deform(ground: Ground, preset: Preset) -> Ground:
     """The face with its medium shape made anew, given up where the pipeline would."""
-    face, model = ground.face, ground.model
-    medium = program.deform(face, model, stiffness=preset.stiffness)
-    reason = program.objection(face, medium, model, preset)
-    return ground._replace(medium_mm=face.fit.vertices_mm if reason else medium.vertices_mm, medium_kept=not reason)
+    medium_mm, objection = program.deform(ground.face, ground.model, preset)
+    kept_mm = ground.face.fit.vertices_mm if objection else medium_mm
+    return ground._replace(medium_mm=kept_mm, medium_kept=not objection)
 
 
 def measure(grounds: list[Ground], preset: str, weight: str, factor: float, *, size: int) -> Row:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import jax
 
 from jaxface.io.video import open_clip
-from jaxface.tracking import devices
+from jaxface.mapping import chunk_length
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.threads import Timeline
 from jaxface.tracking.track import track
@@ -27,7 +27,7 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event, one for
 
 def follow(source: str, folder: str, *, size: int, chunk: int | None = None, picture: str | None = None) -> dict:
     """Tracks a clip, `chunk` frames at a time, None: as many as suit the device; how it went, and who was busy."""
-    chunk = devices.chunk_length(size=size, num_frames=open_clip(source).num_frames, override=chunk)
+    chunk = chunk_length(size=size, num_frames=open_clip(source).num_frames, override=chunk)
     timeline, start = Timeline(), time.perf_counter()
     settings = TrackSettings(model="default", size=size, chunk=chunk)
     found = track(source, folder, settings=settings, timeline=timeline)

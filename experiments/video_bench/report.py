@@ -84,7 +84,7 @@ def _throughput_text(rows: list[dict], device: str) -> str:
     best = max((row for row in counted if row["size"] == largest), key=lambda row: row["frames_per_second"])
     step = max(best["shares"], key=best["shares"].get)
     opening = (
-        "Frames a second with everything compiled, and each step's share of the time. The medium stage, `deform`, "
+        "Frames a second with everything compiled, and each step's share of the time. The stage `medium` "
         f"counts for the few frames that it sees of a clip of {best['clip_frames']}; what happens once a clip "
         "(smoothing, the person's albedo) is left out."
     )

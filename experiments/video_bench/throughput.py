@@ -1,27 +1,32 @@
 """The tracker's steps on the device alone: synthetic photos whose landmarks are known, no decoding, no detector."""
 
+import functools
 import math
 import time
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface import frame
+from jaxface import presets, program
+from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.energies.temporal import unseen_detail
+from jaxface.mapping import FrameMap, at, stack
 from jaxface.models import store
-from jaxface.tracking import person_fit, run, second_pass
+from jaxface.models.tools import Tools
+from jaxface.rendering.camera import make_camera
+from jaxface.state import Shared, State, View
+from jaxface.templates import prepare
+from jaxface.tracking import person_fit, second_pass
 from jaxface.tracking.first_pass import cut_window
-from jaxface.tracking.frame_steps import LOOK_SIZE, Posed, Shared, Sight
-from jaxface.tracking.named_arrays import at, stack
+from jaxface.tracking.frame_steps import LOOK_SIZE, Person, aim, lift, opine, pose, rejoin, settle
 from jaxface.tracking.person import no_detail
-from jaxface.tracking.records import TrackSettings
 from video_bench.clips import YAW_DEGREES, photograph, to_bytes
 
-STEPS = ("locate", "look", "rejoin", "settle", "deform", "aim", "refine", "steady", "lift")
+SMALL = ("coarse", "coarse shading", "opine", "rejoin", "settle", "medium")  # on small windows
+STEPS = (*SMALL, "aim", "light and albedo", "fine phase 1", "fine phase 2", "detail", "steady", "lift")
 CHUNKS = {"cpu": (1, 4, 8), "accelerator": (1, 8, 32, 64)}
 _VIEWS = (0.0, -1.0, 0.5, 1.0)  # of the clip's turn; the frames of a chunk take them by turns
 _PHOTO_SIZE = 256
@@ -65,7 +70,7 @@ def times_a_frame(*, chunk: int, num_frames: int) -> dict[str, float]:
     """How often each step happens to a frame, on average over a clip: the medium stage sees a few frames only, in
     chunks that are padded to their full length."""
     medium = math.ceil(min(person_fit._MEDIUM_FRAMES, num_frames) / chunk) * chunk
-    return dict.fromkeys(STEPS, 1.0) | {"rejoin": float(person_fit.ROUNDS), "deform": medium / num_frames}
+    return dict.fromkeys(STEPS, 1.0) | {"rejoin": float(person_fit.ROUNDS), "medium": medium / num_frames}
 
 
 def to_row(clocks: list[Clock], *, devices: int, chunk: int, size: int, num_frames: int) -> dict:
@@ -89,13 +94,13 @@ def _measure_chunk(
     """The steps on small windows are the same for all sizes: they are timed once."""
     small, rows = Clock(repeats), []
     try:
-        seen = _see(chunk, _mapped(sizes[0], devices), small)
+        seen = _see(chunk, devices, small)
     except jax.errors.JaxRuntimeError as error:
         return [dict(devices=len(devices), chunk=chunk, note=_out_of_memory(error))]
     for size in sizes:
         full, place = Clock(repeats), dict(devices=len(devices), chunk=chunk, size=size)
         try:
-            _finish(*seen, size, _mapped(size, devices), full)
+            _finish(*seen, size, devices, full)
             rows.append(to_row([small, full], num_frames=num_frames, **place))
         except jax.errors.JaxRuntimeError as error:
             rows.append(place | dict(note=_out_of_memory(error)))
@@ -108,54 +113,57 @@ def _out_of_memory(error: Exception) -> str:
     return "not run: does not fit into the device's memory"
 
 
-def _mapped(size: int, devices: list[jax.Device]) -> dict[str, Callable]:
-    """The tracker's own functions, on these devices only."""
-    settings = TrackSettings(size=size)
-    if devices == jax.local_devices():
-        return run.map_steps(settings)
-    with mock.patch.object(jax, "local_devices", lambda: devices):
-        return run._map_steps.__wrapped__(settings.preset, settings.size)
+def _see(chunk: int, devices: list[jax.Device], clock: Clock) -> tuple[list[np.ndarray], View, FaceUnknowns, Person]:
+    """Everything before the surface: photos, what is seen of them, faces, and the person."""
+    shared = Shared(prepare(store.resolve("default")), presets.default(size=LOOK_SIZE))
+    photos = [photograph(turn * np.radians(YAW_DEGREES), size=_PHOTO_SIZE) for turn in _VIEWS]
+    photos = [photos[number % len(photos)] for number in range(chunk)]
+    camera, side = make_camera(height=_PHOTO_SIZE, width=_PHOTO_SIZE), np.full(2, _PHOTO_SIZE, np.float32)
+    images = [to_bytes(photo.image) for photo in photos]
+    view = stack([View(photo.landmarks, camera, side, np.float32(1.0)) for photo in photos])
+    timed = functools.partial(_timed, clock, devices)
 
-
-def _see(chunk: int, mapped: dict[str, Callable], clock: Clock) -> tuple[list[np.ndarray], Sight, Any, Shared]:
-    """Everything before the fine stage: photos, what is kept of them, faces, and the person."""
-    templates = frame.prepare(store.resolve("default"))
-    model = templates.model
-    shared = Shared(templates, jnp.zeros(model.identity_basis_mm.shape[0]), jnp.zeros_like(model.mean_mm))
-    views = [photograph(turn * np.radians(YAW_DEGREES), size=_PHOTO_SIZE) for turn in _VIEWS]
-    views = [views[number % len(views)] for number in range(chunk)]
-    images, landmarks = [to_bytes(view.image) for view in views], stack([view.landmarks for view in views])
-    camera = stack([frame.make_camera(height=_PHOTO_SIZE, width=_PHOTO_SIZE)] * chunk)
-
-    fits, crops, _ = _fetch(clock.time("locate", mapped["locate"], landmarks, camera, shared=shared))
-    windows = _windows(images, crops, LOOK_SIZE)
-    sight = Sight(landmarks, camera, np.full((chunk, 2), _PHOTO_SIZE, np.float32), crops, windows)
-    state, _ = _fetch(clock.time("look", mapped["look"], sight, fits, shared=shared))
-    shared = shared._replace(identity=jnp.asarray(state.face.identity.mean(axis=0)))
-    face, _ = _fetch(clock.time("rejoin", mapped["rejoin"], sight, state.face, shared=shared))
-    settled = _fetch(clock.time("settle", mapped["settle"], sight, face, shared=shared))
-    offset_mm, _ = _fetch(clock.time("deform", mapped["deform"], sight, settled.state.face, shared=shared))
-    return images, sight, settled.state.face, shared._replace(offset_mm=jnp.asarray(offset_mm.mean(axis=0)))
+    state, _ = timed("coarse", functools.partial(program.step, stage=program.COARSE), State(), view, shared=shared)
+    crops = FrameMap(functools.partial(program.cut_out, size=LOOK_SIZE), devices=devices)(state, view, shared=shared)
+    view = _fetch(view._replace(crop=crops, window=_windows(images, _fetch(crops), LOOK_SIZE)))
+    shading = functools.partial(program.step, stage=program.COARSE_SHADING)
+    state, _ = timed("coarse shading", shading, state, view, shared=shared)
+    timed("opine", opine, state.fit, view, shared=shared)
+    fit = state.fit
+    person = Person(shared, jnp.mean(fit.identity, axis=0), jnp.zeros_like(shared.templates.model.mean_mm))
+    face, _ = timed("rejoin", rejoin, FaceUnknowns(fit.pose, fit.identity, fit.expression), view, shared=person)
+    settled, _ = timed("settle", settle, face, view, shared=person)
+    fit = settled.fit
+    state = State(fit, fit.vertices_mm)
+    timed("medium", functools.partial(program.step, stage=program.MEDIUM), state, view, shared=shared)
+    return images, view, FaceUnknowns(fit.pose, fit.identity, fit.expression), person
 
 
 def _finish(
-    images: list[np.ndarray], sight: Sight, face: Any, shared: Shared, size: int, mapped: dict, clock: Clock
+    images: list[np.ndarray], view: View, face: FaceUnknowns, person: Person, size: int, devices: list, clock: Clock
 ) -> None:
-    """Fine stage, steadied detail and pictures."""
-    crops = _fetch(clock.time("aim", mapped["aim"], face, sight.camera, shared=shared))
-    counts = np.ones(len(images), np.float32)
-    posed = Posed(face, sight.camera, sight.image_size_px, crops, _windows(images, crops, size), counts)
-    refined = clock.time("refine", mapped["refine"], posed, shared=shared)
+    """Surface, steadied detail and pictures."""
+    timed = functools.partial(_timed, clock, devices)
+    crops = _fetch(timed("aim", functools.partial(aim, size=size), face, view.camera, shared=person))
+    view = view._replace(crop=crops, window=_windows(images, crops, size))
+    state, _ = FrameMap(functools.partial(pose, size=size), devices=devices)(face, view.camera, shared=person)
+    shared = Shared(person.shared.templates, presets.default(size=size))
+    for stage in program.SURFACE:
+        state, _ = timed(stage.name, functools.partial(program.step, stage=stage), state, view, shared=shared)
     sums = no_detail(shared.templates.detail)
-    before = (jnp.asarray(counts), unseen_detail(num_vertices=sums.weight.shape[0]), sums)
-    steady_mm, *_ = clock.time(
-        "steady", second_pass._steady, refined.mesh, *before, strength=second_pass.DETAIL_STRENGTH
-    )
-    clock.time("lift", mapped["lift"], posed, steady_mm, shared=shared)
+    before = (jnp.asarray(view.counts), unseen_detail(num_vertices=sums.weight.shape[0]), sums)
+    steady_mm, *_ = clock.time("steady", second_pass._steady, state.mesh, *before, strength=second_pass.DETAIL_STRENGTH)
+    timed("lift", lift, state, view, steady_mm, shared=shared)
+
+
+def _timed(clock: Clock, devices: list[jax.Device], name: str, function: Callable, *frames: Any, shared: Any) -> Any:
+    """The tracker's own function on these devices only."""
+    return clock.time(name, FrameMap(function, devices=devices), *frames, shared=shared)
 
 
 def _windows(images: list[np.ndarray], crops: Any, size: int) -> np.ndarray:
-    return np.stack([cut_window(image, at(crops, index=row), size=size) for row, image in enumerate(images)])
+    tools = Tools(store.resolve("default"), None, None)
+    return np.stack([cut_window(image, at(crops, index=row), tools, size=size)[0] for row, image in enumerate(images)])
 
 
 def _fetch(tree: Any) -> Any:

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
 from common import faces, truth
-from PIL import Image
 
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation import motion
 from jaxface.evaluation.alignment import procrustes, transform
-from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.rendering.camera import orthographic, project
 from jaxface.tracking.records import Track
@@ -129,7 +129,7 @@ def detected_blink(film: Film) -> float | None:
     """How far the lids close in what the detector sees (mm at the true scale); None where it does not see every
     frame's face."""
     try:
-        found = [find_landmarks(np.asarray(Image.open(film.path(frame))))[0] for frame in range(film.num_frames)]
+        found = [find_landmarks(iio.imread(film.path(frame), plugin="pillow"))[0] for frame in range(film.num_frames)]
     except FaceError:
         return None
     points_px = np.stack([np.asarray(each.points_px, np.float64) for each in found])
@@ -193,7 +193,7 @@ def _yaws(poses: Pose) -> np.ndarray:
 
 def _common_rows(film: Film, model: MorphableModel) -> np.ndarray:
     """Landmarks that both know, without the outline, whose points slide."""
-    theirs = np.asarray(model.landmark_barycentrics).sum(axis=1) > 0.5
+    theirs = np.asarray(has_landmark(model))
     inner = np.asarray(model.landmark_regions) != Region.BORDER
     return np.intersect1d(film.actor.head.landmarks.rows, np.flatnonzero(theirs & inner))
 

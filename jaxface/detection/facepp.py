@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -168,7 +169,7 @@ def _curve(groups: dict[str, object], group: str, name: str, count: int, path: p
 
 
 def _point(value: object, name: str, path: pathlib.Path) -> tuple[float, float]:
-    pair = (value.get("x"), value.get("y")) if isinstance(value, dict) else ()
+    pair: tuple[Any, ...] = (value.get("x"), value.get("y")) if isinstance(value, dict) else ()
     # Numbers only, no booleans, and within any picture's size: that leaves out NaN and infinity, too.
     if not pair or any(type(number) not in (int, float) or not abs(number) < 1e6 for number in pair):
         raise FaceError(f"{path} must give {name} as numbers x and y in pixels: save the answer again.")

@@ -40,7 +40,8 @@ class MediaPipeDetector:
 
     def __init__(self, *, task_file: str | os.PathLike | None = None):
         self.name = "mediapipe" if task_file is None else f"mediapipe ({pathlib.Path(task_file).name})"
-        self._task_file, self._network = task_file, None
+        self._task_file = task_file
+        self._network: Network | None = None
         self._lock, self._opened = threading.Lock(), contextlib.ExitStack()
         weakref.finalize(self, self._opened.close)
 

@@ -11,10 +11,10 @@ from jaxface.rendering.image_model import render
 
 
 class AlbedoWeights(NamedTuple):
-    """Weights of Eq. 6. The paper's numbers mean grey levels (0-255), hence the division: RTV has no unit."""
+    """Weights of Eq. 6, lambda_gamma1 and lambda_gamma2."""
 
-    colour: Float[Array, ""] | float = 0.3  # lambda_gamma1, Sec. 4.1
-    detail: Float[Array, ""] | float = 2.5 / 255.0**2  # lambda_gamma2, Sec. 4.1
+    colour: Float[Array, ""] | float
+    detail: Float[Array, ""] | float
 
 
 def albedo_energy(
@@ -25,7 +25,7 @@ def albedo_energy(
     specular: Float[Array, "height width"] | Float[Array, "height width 3"] | float,
     mean_albedo: Float[Array, "height width 3"],
     mask: Float[Array, "height width"],
-    weights: AlbedoWeights = AlbedoWeights(),
+    weights: AlbedoWeights,
     sigma: float = 3.0,
     per_channel: bool = True,
 ) -> Float[Array, ""]:

@@ -12,16 +12,18 @@ from jaxface.rendering.lighting import shading
 
 
 class DepthWeights(NamedTuple):
-    """Weights of Eq. 9; the defaults are the paper's first phase. `data` scales the image term (1 in the paper)."""
+    """Weights of Eq. 9, lambda_d1 to lambda_d4; `data` scales the image term (1 in the paper)."""
 
-    position: Float[Array, ""] | float = 0.001  # lambda_d1, Sec. 4.1
-    smoothness: Float[Array, ""] | float = 0.05  # lambda_d2, Sec. 4.1
-    gradient: Float[Array, ""] | float = 0.001  # lambda_d3, Sec. 4.1
-    emboss: Float[Array, ""] | float = 0.001  # lambda_d4, Sec. 4.1
-    data: Float[Array, ""] | float = 1.0
+    position: Float[Array, ""] | float
+    smoothness: Float[Array, ""] | float
+    gradient: Float[Array, ""] | float
+    emboss: Float[Array, ""] | float
+    data: Float[Array, ""] | float
 
 
-def _gradient_distance(image_grey: Array, height: Array, mask: Array, on_image: Array, on_height: Array) -> Array:
+def _gradient_distance(
+    image_grey: Array, height: Array, mask: Array, on_image: Array | float, on_height: Array | float
+) -> Array:
     """|on_image grad(I) - on_height grad(d)|^2 over the mask."""
     mask_x, mask_y = forward_masks(mask)
     x = on_image * difference_x(image_grey) - on_height * difference_x(height)
@@ -38,7 +40,7 @@ def depth_energy(
     light: Float[Array, "9 3"],
     initial_height_px: Float[Array, "height width"],
     mask: Float[Array, "height width"],
-    weights: DepthWeights = DepthWeights(),
+    weights: DepthWeights,
     as_printed: bool = False,
 ) -> Float[Array, ""]:
     """Jin et al. (2021) Eq. 9: |I' - I|^2 + l1 |d - d0|^2 + l2 |laplace d|^2 + l3 |grad I - l4 grad d|^2.

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxface.energies.landmarks import (
-    BORDER,
     FaceUnknowns,
     Handles,
     Targets,
@@ -17,6 +16,7 @@ from jaxface.energies.landmarks import (
     make_targets,
 )
 from jaxface.energies.skin import SkinPatches, SkinTarget, SkinView, light_skin, skin_residuals, view_skin
+from jaxface.energies.trust import LandmarkTrust, Scalar
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.linear import face_shape
 from jaxface.rendering.camera import crop_points
@@ -26,16 +26,22 @@ _SKIN_BLUR = 1.0 / 256.0  # of the crop's side: pores are no shape of a morphabl
 
 
 class CoarseWeights(NamedTuple):
-    """Noise and priors of the coarse fit, as standard deviations; measured on detections in rendered faces."""
+    """Noise and priors of the coarse fit, as standard deviations.
 
-    landmark_mm: float = 3.5  # of one landmark about the model, if `independent` of them were given
-    independent: float = 68.0  # errors of dense landmarks are correlated: more points count as that many
-    outlier_mm: float = 4.0  # Geman-McClure scale: a landmark this far off pulls with a quarter of its force
-    border: float = BORDER  # confidence of outline points, which slide
-    blendshape: float = 0.3  # usual size of a blendshape coefficient; statistical coefficients have 1
-    skin_spread: float = 0.08  # of the skin's brightness about its shading, as a share
-    skin_independent: float = 400.0  # texture is correlated too: all the skin counts as that many patches
-    skin_outlier: float = 3.0  # Geman-McClure scale of the skin, in spreads
+    `landmark_mm` is the error of one landmark about the model, if `independent` of them were given: errors of dense
+    landmarks are correlated. `outlier_mm` is their Geman-McClure scale. `blendshape` is the usual size of a
+    blendshape coefficient. The skin's brightness spreads about its shading by the share `skin_spread`; all of it
+    counts as `skin_independent` patches, and `skin_outlier` spreads are its Geman-McClure scale.
+    """
+
+    trust: LandmarkTrust
+    landmark_mm: Scalar
+    independent: Scalar
+    outlier_mm: Scalar
+    blendshape: Scalar
+    skin_spread: Scalar
+    skin_independent: Scalar
+    skin_outlier: Scalar
 
 
 class Evidence(NamedTuple):
@@ -81,7 +87,7 @@ def handles_at(
     x: FaceUnknowns, targets: Targets, camera: Camera, *, model: MorphableModel, weights: CoarseWeights
 ) -> Handles:
     """Where the landmarks sit on the model near `x`."""
-    return make_handles(x, targets, model=model, camera=camera, border=weights.border, independent=weights.independent)
+    return make_handles(x, targets, model=model, camera=camera, trust=weights.trust, independent=weights.independent)
 
 
 def landmark_terms(

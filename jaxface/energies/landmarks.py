@@ -9,14 +9,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxface.energies.trust import LandmarkTrust, landmark_trust
 from jaxface.geometry.normals import vertex_normals
-from jaxface.morphable.linear import face_shape, landmark_positions, tangent
+from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions, tangent
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise
 from jaxface.rendering.camera import project
 from jaxface.types import Camera, Landmarks, MorphableModel, Pose, Region
 
-BORDER = 0.3  # confidence of outline points, which slide
 _OUTLINE_REACH_MM = 4.0  # how far along the outline a border point looks for the surface's extreme
 _LONGEST_BORDER = 64  # landmarks; MediaPipe's face oval has 36
 
@@ -50,15 +50,15 @@ class Handles(NamedTuple):
 
 
 class _Ring(NamedTuple):
-    """The border's landmarks in their order around the face (the first `count` entries)."""
+    """The border's landmarks in their order around the face (the first `length` entries)."""
 
     border: Int[Array, "border"]
-    count: Int[Array, ""]
+    length: Int[Array, ""]
 
 
 def make_targets(landmarks: Landmarks, *, model: MorphableModel, px_per_mm: Float[Array, ""] | float) -> Targets:
     """Absent landmarks may hold anything, even NaN."""
-    confidence = landmarks.confidence * jnp.sum(model.landmark_barycentrics, axis=1)
+    confidence = jnp.asarray(landmarks.confidence) * jnp.sum(model.landmark_barycentrics, axis=1)
     points_px = jnp.where(confidence[:, None] > 0.0, landmarks.points_px, 0.0)
     return Targets(points_px, confidence, jnp.asarray(px_per_mm, jnp.float32))
 
@@ -69,19 +69,19 @@ def make_handles(
     *,
     model: MorphableModel,
     camera: Camera,
-    border: Float[Array, ""] | float,
+    trust: LandmarkTrust,
     independent: Float[Array, ""] | float,
 ) -> Handles:
-    """Landmark handles for the pose at hand: border points, of confidence `border`, move to the surface's outline.
+    """Landmark handles for the pose at hand: border points move to the surface's outline.
 
-    Points on surfaces that turn away from the viewer, which detectors guess, count less. Errors of dense landmarks are
-    correlated: together they count as `independent` ones at most.
+    Errors of dense landmarks are correlated: together they count as `independent` ones at most.
     """
     vertices_mm = face_shape(x.identity, x.expression, model=model)
     toward = landmark_positions(vertex_normals(vertices_mm, model.triangles), model=model)
     facing = matmul(normalise(toward), rotation_matrix(x.pose.rotation_vector)[2])
     is_border = model.landmark_regions == Region.BORDER
-    confidence = targets.confidence * jnp.where(is_border, border, jnp.clip(facing + 0.1, 0.05, 1.0))
+    facing = jnp.where(is_border, 1.0, facing)  # they slide to where the surface turns away
+    confidence = landmark_trust(targets.confidence, facing, regions=model.landmark_regions, trust=trust)
     share = jnp.minimum(independent / jnp.maximum(jnp.sum(confidence), 1e-6), 1.0)
     ring = _ring(model)
     vertex, slides, normals = _outline(vertices_mm, x.pose, ring, model=model, camera=camera)
@@ -138,8 +138,7 @@ def _at_landmarks(x: FaceUnknowns, model: MorphableModel) -> tuple[Array, Array]
 
 def _ring(model: MorphableModel) -> _Ring:
     mean_mm = landmark_positions(model.mean_mm, model=model)
-    exists = jnp.sum(model.landmark_barycentrics, axis=1) > 0.0
-    border = (model.landmark_regions == Region.BORDER) & exists
+    border = (model.landmark_regions == Region.BORDER) & has_landmark(model)
     count = jnp.sum(border)
     centred = mean_mm - jnp.sum(jnp.where(border[:, None], mean_mm, 0.0), axis=0)[None] / jnp.maximum(count, 1)
     angles = jnp.where(border, jnp.arctan2(centred[:, 1], centred[:, 0]), jnp.inf)
@@ -154,11 +153,11 @@ def _outline(
     vertices_px = project(vertices_mm, pose, camera=camera)[:, :2]
     points_px = project(landmark_positions(vertices_mm, model=model), pose, camera=camera)[:, :2]
     rank = jnp.arange(ring.border.shape[0])
-    ring_px, count = points_px[ring.border], jnp.maximum(ring.count, 1)
+    ring_px, count = points_px[ring.border], jnp.maximum(ring.length, 1)
     chords = ring_px[(rank + 1) % count] - ring_px[(rank - 1) % count]
     # Counter-clockwise as one looks at the face, and y points down: outward is this way.
     outward = normalise(jnp.stack([-chords[:, 1], chords[:, 0]], axis=1))
-    normals = jnp.where((rank < ring.count)[:, None], outward, 0.0)
+    normals = jnp.where((rank < ring.length)[:, None], outward, 0.0)
     tangents = jnp.stack([-normals[:, 1], normals[:, 0]], axis=1)
     along = matmul(tangents, vertices_px.T) - jnp.sum(tangents * ring_px, axis=1)[:, None]
     across = matmul(normals, vertices_px.T) - jnp.sum(normals * ring_px, axis=1)[:, None]

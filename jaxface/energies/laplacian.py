@@ -9,11 +9,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxface.energies.trust import LandmarkTrust
 from jaxface.geometry.laplace_coordinates import laplace_coordinates
 from jaxface.numerics import sum_squares
 
 # Smooths the printed norms, in mm: far below any displacement of interest.
 SMOOTHING_MM = 1e-2
+
+
+class DeformationWeights(NamedTuple):
+    """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
+    towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
+    others by `outlier_mm` is let go."""
+
+    trust: LandmarkTrust
+    anchor: Float[Array, ""] | float
+    stiffness: Float[Array, ""] | float
+    outlier_mm: Float[Array, ""] | float
 
 
 class Deformable(NamedTuple):

@@ -8,9 +8,9 @@ from jaxface.numerics import sum_squares
 
 
 class SpecularWeights(NamedTuple):
-    """Weight of Eq. 8."""
+    """Weight of Eq. 8, lambda_beta."""
 
-    prior: Float[Array, ""] | float = 0.5  # lambda_beta, Sec. 4.1
+    prior: Float[Array, ""] | float
 
 
 def specular_energy(
@@ -20,7 +20,7 @@ def specular_energy(
     diffuse: Float[Array, "height width 3"],
     specular_init: Float[Array, "height width 3"],
     mask: Float[Array, "height width"],
-    weights: SpecularWeights = SpecularWeights(),
+    weights: SpecularWeights,
 ) -> Float[Array, ""]:
     """Jin et al. (2021) Eq. 8 with epsilon = 1: |I' - I|^2 + l |beta - beta_0|^2, where I' = diffuse + beta."""
     data = sum_squares((diffuse + specular - image) * mask[..., None])
@@ -33,7 +33,7 @@ def specular_minimiser(
     diffuse: Float[Array, "height width 3"],
     specular_init: Float[Array, "height width 3"],
     *,
-    weights: SpecularWeights = SpecularWeights(),
+    weights: SpecularWeights,
 ) -> Float[Array, "height width 3"]:
     """The exact minimiser of Eq. 8, which is quadratic and separable: (I - diffuse + l beta_0) / (1 + l)."""
     return (image - diffuse + weights.prior * specular_init) / (1.0 + weights.prior)

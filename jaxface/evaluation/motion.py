@@ -15,7 +15,7 @@ def jitter(vertices_mm: Iterable[np.ndarray]) -> float:
     before, now, triples = None, None, []
     for frame in vertices_mm:
         after = np.asarray(frame, np.float64)
-        if before is not None:
+        if before is not None and now is not None:
             triples.append(np.mean(np.linalg.norm(before - 2.0 * now + after, axis=-1)))
         before, now = now, after
     finite = [value for value in triples if np.isfinite(value)]
@@ -28,7 +28,7 @@ def spread(vertices_mm: Iterable[np.ndarray]) -> float:
     `vertices_mm` yields each frame's [vertices, 3]; frames with NaN are left out; NaN of no frames. For clips where
     nothing moves: all of it is error.
     """
-    count, mean, squares = 0, 0.0, 0.0
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
     for frame in vertices_mm:
         place = np.asarray(frame, np.float64)
         if not np.isfinite(place).all():

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from trimesh.parent import Geometry
 
 from jaxface.export.meshes import METRES_PER_MM, write_ply
 from jaxface.export.pictures import to_bytes
@@ -82,11 +83,12 @@ def draw_error_map(views: dict[str, Float[np.ndarray, "height width 3"]], *, tit
 
 def _glb_bytes(mesh: Mesh, colours: np.ndarray) -> bytes:
     vertices = mesh.vertices_mm * METRES_PER_MM
+    shapes: dict[str, Geometry] = {}
     if len(mesh.triangles):
-        shape = trimesh.Trimesh(vertices, mesh.triangles, vertex_colors=colours, process=False)
+        shapes["error"] = trimesh.Trimesh(vertices, mesh.triangles, vertex_colors=colours, process=False)
     else:
-        shape = trimesh.PointCloud(vertices, colors=colours)
-    return trimesh.Scene(geometry={"error": shape}).export(file_type="glb", tree_postprocessor=_matt)
+        shapes["error"] = trimesh.PointCloud(vertices, colors=colours)
+    return trimesh.Scene(geometry=shapes).export(file_type="glb", tree_postprocessor=_matt)
 
 
 def _matt(tree: dict) -> None:

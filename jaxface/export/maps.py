@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxface.export.pictures import save_picture, to_bytes
+from jaxface.export.reconstruction import Reconstruction
 from jaxface.io.atomic import new_file
-from jaxface.types import Reconstruction
 
 # name -> (pixels, value of black, value of white)
 Pictures = dict[str, tuple[np.ndarray, float, float]]
@@ -32,7 +32,8 @@ def write_maps(folder: str | os.PathLike, rec: Reconstruction) -> None:
         ranges = {f"{name}.png": {"black": low, "white": high} for name, (_, low, high) in pictures.items()}
         fresh.write_text(json.dumps(ranges, indent=2) + "\n")
     with new_file(folder / "maps.npz") as fresh:
-        np.savez(fresh, **map_arrays(rec))  # not compressed: floats with noise shrink little, in seconds
+        # Not compressed: floats with noise shrink little, in seconds.
+        np.savez(fresh, **map_arrays(rec))  # type: ignore[arg-type]  # none of them is called allow_pickle
 
 
 def image_pictures(rec: Reconstruction) -> Pictures:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import trimesh
 from jaxtyping import Float
+from trimesh.parent import Geometry
 
 from jaxface.export.pictures import save_picture, to_bytes, to_picture
 from jaxface.export.tangents import vertex_tangents
@@ -58,7 +59,7 @@ def glb_bytes(
         roughnessFactor=ROUGHNESS,
     )
     tangents = vertex_tangents(vertices, triangles, uvs=uvs, normals=normals)
-    solid = trimesh.Trimesh(
+    solid: Geometry = trimesh.Trimesh(
         vertices=vertices,
         faces=triangles,
         vertex_normals=normals,
@@ -76,21 +77,16 @@ def write_obj(
     mesh: Mesh,
     *,
     normals: Float[np.ndarray, "vertices 3"],
-    albedo_texture: Float[np.ndarray, "rows columns 3"],
+    albedo_texture: Float[np.ndarray, "rows columns 3"] | None = None,
     normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
 ) -> None:
-    """`path` (.obj, in millimetres) and beside it the .mtl, the .png and, where given, `_normals.png`."""
+    """`path` (.obj, in millimetres); with a texture, beside it the .mtl, the .png and, where given, `_normals.png`."""
     path = pathlib.Path(path)
-    stem = path.with_suffix("")
-    material, texture = path.with_suffix(".mtl"), path.with_suffix(".png")
-    bumps = stem.with_name(f"{stem.name}_normals.png")
-    _write_picture(texture, albedo_texture)
-    if normal_map is not None:
-        _write_picture(bumps, 0.5 + 0.5 * normal_map)
-    with new_file(material) as fresh:
-        fresh.write_text(_material(texture.name, None if normal_map is None else bumps.name))
+    material = path.with_suffix(".mtl")
+    if albedo_texture is not None:
+        _write_material(material, albedo_texture, normal_map)
     with new_file(path) as fresh:
-        fresh.write_text(_obj(mesh, unit_rows(normals), material.name))
+        fresh.write_text(_obj(mesh, unit_rows(normals), "" if albedo_texture is None else material.name))
 
 
 def write_ply(
@@ -151,10 +147,15 @@ def _write_picture(path: pathlib.Path, values: np.ndarray) -> None:
         save_picture(fresh, to_bytes(values))
 
 
-def _material(texture: str, bumps: str | None) -> str:
-    lines = ["newmtl face", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1", f"map_Kd {texture}"]
-    lines += [] if bumps is None else [f"norm {bumps}"]
-    return "\n".join(lines) + "\n"
+def _write_material(path: pathlib.Path, albedo_texture: np.ndarray, normal_map: np.ndarray | None) -> None:
+    texture, bumps = path.with_suffix(".png"), path.with_name(f"{path.stem}_normals.png")
+    lines = ["newmtl face", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1", f"map_Kd {texture.name}"]
+    _write_picture(texture, albedo_texture)
+    if normal_map is not None:
+        _write_picture(bumps, 0.5 + 0.5 * normal_map)
+        lines.append(f"norm {bumps.name}")
+    with new_file(path) as fresh:
+        fresh.write_text("\n".join(lines) + "\n")
 
 
 def _obj(mesh: Mesh, normals: np.ndarray, material: str) -> str:
@@ -162,11 +163,11 @@ def _obj(mesh: Mesh, normals: np.ndarray, material: str) -> str:
     return "".join(
         [
             "# unit: millimetre; x to the subject's left, y up, z out of the face\n",
-            f"mtllib {material}\n",
+            f"mtllib {material}\n" if material else "",
             _rows("v %.5f %.5f %.5f\n", mesh.vertices_mm),
             _rows("vt %.6f %.6f\n", mesh.uvs),
             _rows("vn %.5f %.5f %.5f\n", normals),
-            "usemtl face\n",
+            "usemtl face\n" if material else "",
             _rows("f %d/%d/%d %d/%d/%d %d/%d/%d\n", corners.reshape(-1, 9)),
         ]
     )

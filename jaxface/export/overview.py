@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import jax
 import matplotlib
 import numpy as np
 from jaxtyping import Float
@@ -10,42 +11,46 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxface.export.maps import normals_picture
 from jaxface.export.pictures import save_picture, to_picture
+from jaxface.export.reconstruction import Reconstruction
 from jaxface.io.atomic import new_file
-from jaxface.types import Reconstruction
+from jaxface.rendering.clay import clay_picture
 
+SHAPES = {"coarse": "Coarse", "medium": "Medium", "phase1": "Fine, phase 1", "fine": "Fine, phase 2"}
 COLUMNS = 5
 PANEL, GAP, TEXT, MARGIN = 384, 10, 22, 20  # pixels: a panel's side, between panels, caption height, outer border
 INK, PAPER, POINT = (40, 40, 40), (255, 255, 255), (0, 255, 170)
 
 
-def write_overview(
-    path: str | os.PathLike,
-    rec: Reconstruction,
-    *,
-    renders: dict[str, Float[np.ndarray, "height width 3"]],
-) -> None:
-    """Ten captioned panels in two rows. `renders` holds shaded pictures of the meshes "coarse", "medium", "phase1" and
-    "fine", seen by the crop's camera."""
+def write_overview(path: str | os.PathLike, rec: Reconstruction) -> None:
+    """Ten captioned panels in two rows."""
     with new_file(path) as fresh:
-        save_picture(fresh, np.asarray(compose(panels(rec, renders))))
+        save_picture(fresh, np.asarray(compose(panels(rec))))
 
 
-def panels(rec: Reconstruction, renders: dict[str, np.ndarray]) -> dict[str, Image.Image]:
+def panels(rec: Reconstruction) -> dict[str, Image.Image]:
     """Caption -> square picture, in reading order."""
-    maps = rec.maps
+    maps, shapes = rec.maps, render_shapes(rec)
     pictures = {
         "Input": to_picture(rec.crop_image),
         "Landmarks": landmarks_picture(rec),
-        "Coarse": to_picture(renders["coarse"]),
-        "Medium": to_picture(renders["medium"]),
-        "Fine, phase 1": to_picture(renders["phase1"]),
-        "Fine, phase 2": to_picture(renders["fine"]),
+        **{caption: to_picture(shapes[name]) for name, caption in SHAPES.items()},
         "Normals": Image.fromarray(_on_paper(normals_picture(np.asarray(maps.normals_image)), maps.mask)),
         "Albedo": to_picture(_on_paper(np.asarray(maps.albedo), maps.mask)),
         "Shading": to_picture(_on_paper(_dimmed(np.asarray(maps.shading), maps.mask), maps.mask)),
         "Relit": to_picture(rec.relit),
     }
     return {caption: _square(picture, PANEL) for caption, picture in pictures.items()}
+
+
+def render_shapes(rec: Reconstruction) -> dict[str, Float[np.ndarray, "height width 3"]]:
+    """Clay pictures of the meshes named in SHAPES, as the crop's camera sees them."""
+    size, camera = rec.crop_image.shape[0], (rec.coarse_fit.pose, rec.camera, rec.crop)
+    meshes = {name: getattr(rec, name) for name in SHAPES}
+    arguments = {name: (mesh.vertices_mm, mesh.triangles, *camera) for name, mesh in meshes.items()}
+    return {name: np.asarray(_clay_picture(*arguments[name], size=size)) for name in SHAPES}
+
+
+_clay_picture = jax.jit(clay_picture, static_argnames="size")
 
 
 def landmarks_picture(rec: Reconstruction) -> Image.Image:

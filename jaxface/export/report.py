@@ -6,13 +6,15 @@ import math
 import os
 import pathlib
 import platform
+from typing import Any
 
 import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from jaxface.export.reconstruction import Reconstruction
 from jaxface.io.atomic import new_file
-from jaxface.types import Camera, Pose, Reconstruction, StageReport
+from jaxface.types import Camera, Pose, StageReport
 
 PACKAGES = ("jaxface", "jax", "jaxlib", "numpy", "mediapipe")
 
@@ -86,7 +88,7 @@ def versions() -> dict[str, str | None]:
     return found | machine | {"device": f"{device.platform}: {device.device_kind}"}
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """`value` in JSON's own types: records become dicts, arrays lists, what is not finite None, the rest text."""
     if value is None or isinstance(value, bool | int | str):
         return value

@@ -1,23 +1,25 @@
 """One folder a face: everything a reconstruction leaves behind (host side)."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from jaxface.export.maps import write_maps
 from jaxface.export.meshes import write_glb, write_obj, write_ply
 from jaxface.export.overview import write_overview
+from jaxface.export.reconstruction import Reconstruction
 from jaxface.export.report import write_result
 from jaxface.io.atomic import new_folder
-from jaxface.types import Reconstruction
 
 RESULT = "result.json"
+SMOOTH = ("neutral", "coarse", "medium")
 
 
-def write_all(folder: str | os.PathLike, rec: Reconstruction, *, renders: dict[str, np.ndarray]) -> None:
+def write_all(folder: str | os.PathLike, rec: Reconstruction) -> None:
     """Writes meshes, maps, overview and report; `folder` appears, or is replaced, only when all is there.
 
-    `renders`: see `overview.write_overview`. The parent of `folder` must exist. Raises FaceError where `folder` is
+    The parent of `folder` must exist. Raises FaceError where `folder` is
     not an earlier result.
     """
     textures = rec.textures
@@ -27,17 +29,16 @@ def write_all(folder: str | os.PathLike, rec: Reconstruction, *, renders: dict[s
         "albedo_texture": np.asarray(textures.albedo),
         "normal_map": np.asarray(textures.normals_tangent),
     }
-    with new_folder(folder, marker=RESULT) as fresh:
-        write_glb(fresh / "mesh.glb", rec.fine, **look)
-        write_obj(
-            fresh / "mesh.obj", rec.fine, normals=np.asarray(rec.fine_normals), albedo_texture=look["albedo_texture"]
-        )
-        write_ply(fresh / "neutral.ply", rec.neutral)
-        write_ply(fresh / "coarse.ply", rec.coarse)
-        write_ply(fresh / "medium.ply", rec.medium)
-        write_ply(
-            fresh / "fine.ply", rec.fine, normals=np.asarray(rec.fine_normals), colours=np.asarray(rec.fine_colours)
-        )
-        write_maps(fresh / "maps", rec)
-        write_overview(fresh / "overview.png", rec, renders=renders)
+    detailed = {"normals": np.asarray(rec.fine_normals)}
+    with new_folder(folder, marker=RESULT) as fresh, ThreadPoolExecutor() as pool:  # compressing takes most of the time
+        jobs = [
+            pool.submit(write_glb, fresh / "mesh.glb", rec.fine, **look),
+            pool.submit(write_obj, fresh / "mesh.obj", rec.fine, **detailed, albedo_texture=look["albedo_texture"]),
+            pool.submit(write_maps, fresh / "maps", rec),
+            pool.submit(write_overview, fresh / "overview.png", rec),
+            pool.submit(write_ply, fresh / "fine.ply", rec.fine, **detailed, colours=np.asarray(rec.fine_colours)),
+            *(pool.submit(write_ply, fresh / f"{name}.ply", getattr(rec, name)) for name in SMOOTH),
+        ]
+        for job in jobs:
+            job.result()
         write_result(fresh / RESULT, rec)

@@ -30,7 +30,8 @@ def _correlate(image: Array, taps: np.ndarray, axis: int) -> Array:
     widths = [(radius, radius) if k == axis else (0, 0) for k in range(image.ndim)]
     # The barrier makes XLA compute the input once instead of once a tap.
     padded = jax.lax.optimization_barrier(jnp.pad(image, widths))
-    return sum(float(tap) * jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k, tap in enumerate(taps))
+    parts = [float(tap) * jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k, tap in enumerate(taps)]
+    return jnp.asarray(sum(parts))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface.imaging.filters import gaussian_blur, luminance
-from jaxface.numerics import matmul
+from jaxface.numerics import masked_median, matmul
 
 # A residual this many robust deviations from the prediction is hair, glasses, shadow or shine, not skin.
 OUTLIER_DEVIATIONS = 3.0
@@ -36,9 +36,9 @@ def mean_albedo(
 
 def _masked_spread(values: Array, mask: Array) -> tuple[Array, Array]:
     """Median and 1.4826 MAD of the values where the mask exceeds one half."""
-    kept = jnp.where(mask > 0.5, values, jnp.nan)
-    centre = jnp.nan_to_num(jnp.nanmedian(kept))
-    return centre, 1.4826 * jnp.nan_to_num(jnp.nanmedian(jnp.abs(kept - centre)))
+    kept = mask > 0.5
+    centre = jnp.nan_to_num(masked_median(values, kept))
+    return centre, 1.4826 * jnp.nan_to_num(masked_median(jnp.abs(values - centre), kept))
 
 
 def _inlier(values: Array, mask: Array, floor: float) -> Array:

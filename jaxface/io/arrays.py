@@ -1,10 +1,17 @@
 """Pictures that are arrays already: to RGB in [0, 1], and the window that the fine stage sees (host side)."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from jaxface.types import Crop, FaceError
+
+
+def host_array(values: Any, *, dtype: Any = None) -> Any:
+    """A NumPy array, typed so that the records of `types`, of JAX arrays by their annotations, hold it on the host."""
+    return np.asarray(values, dtype)
 
 
 def as_rgb(image: np.ndarray) -> Float[np.ndarray, "height width 3"]:
@@ -34,7 +41,7 @@ def crop_window(
 ) -> Float[np.ndarray, "{size} {size} 3"]:
     """The crop as a picture of `size` pixels a side, resampled with Lanczos' filter; the photo's edge is continued.
 
-    The same window as `rendering.camera.crop_image`, but free of compilation for each photo size.
+    On the host, so that nothing compiles for each photo size.
     """
     zoom = float(crop.zoom)
     side = size / zoom

@@ -36,7 +36,8 @@ def parse_matlab(data: bytes, *, path: str | os.PathLike) -> dict[str, np.ndarra
 
 
 def _variables(view, order):
-    found, start, budget = {}, 0, MAX_BYTES
+    found: dict[str, np.ndarray | dict] = {}
+    start, budget = 0, MAX_BYTES
     while start < len(view):
         kind, content, start = _element(view, start, order)
         if kind == _COMPRESSED:
@@ -102,7 +103,7 @@ def _fields(content, start, order, *, depth):
     _, labels, start = _element(content, start, order)
     if length < 1:
         raise ValueError("the fields of a structure have no names")
-    found = {}
+    found: dict[str, np.ndarray | dict] = {}
     for place in range(0, len(labels), length):
         label = bytes(labels[place : place + length]).partition(b"\0")[0].decode("latin1")
         _, member, start = _element(content, start, order)

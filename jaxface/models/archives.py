@@ -69,7 +69,12 @@ def _tar_members(path):
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             if member.isfile():
-                yield member.name, member.size, lambda member=member: archive.extractfile(member).read()
+                yield member.name, member.size, lambda member=member: _content(archive, member)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()
 
 
 def _first_line(error: Exception) -> str:

@@ -159,11 +159,12 @@ ENTRIES = (
         reader="jaxface.networks.bisenet",
     ),
 )
+BY_NAME = {entry.name: entry for entry in ENTRIES}
 
 
 def find(name: str) -> Entry | None:
     """The entry of that name, or None."""
-    return next((entry for entry in ENTRIES if entry.name == name), None)
+    return BY_NAME.get(name)
 
 
 def unknown(name: str) -> str:
@@ -202,4 +203,4 @@ def is_installed(entry: Entry) -> bool:
 def preferred() -> Entry:
     """The model that is used where none is named: the best open one installed, else the embedded one."""
     ranked = [entry for entry in ENTRIES if entry.open_rank is not None and is_installed(entry)]
-    return min(ranked, key=lambda entry: entry.open_rank, default=ENTRIES[0])
+    return min(ranked, key=lambda entry: entry.open_rank or 0, default=ENTRIES[0])

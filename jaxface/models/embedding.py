@@ -115,9 +115,9 @@ def _first_look(
     if source.colours is not None:
         coats.insert(0, source.colours)
     elif known.sum() >= _FEWEST_IBUG:
-        points_mm = np.full((NUM_LANDMARKS, 3), np.nan)
-        points_mm[np.array(IBUG_68)[known]] = source.mean_mm[source.ibug_vertices[known]]
-        coats.insert(0, _painted(source, points_mm))
+        marks_mm = np.full((NUM_LANDMARKS, 3), np.nan)
+        marks_mm[np.array(IBUG_68)[known]] = source.mean_mm[source.ibug_vertices[known]]
+        coats.insert(0, _painted(source, marks_mm))
     for colours in coats:
         for view in _FIRST_LOOKS:
             points_mm = _look(source, source.mean_mm, colours, view, sitter, detect)

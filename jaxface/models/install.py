@@ -4,7 +4,7 @@ import importlib
 import os
 import pathlib
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,11 @@ def install(
     start = time.perf_counter()
     entry = _checked_entry(name, part)
     path = catalogue.installed_path(entry)
-    given = _given(entry, source) if source is not None else _downloaded(entry, progress=progress)
-    origin = str(given.absolute()) if source is not None else entry.download.url
+    if source is not None:
+        given = _given(entry, source)
+        origin = str(given.absolute())
+    else:
+        given, origin = _downloaded(entry, progress=progress)
     if entry.kind == "network":
         sentences = _install_network(entry, given, path, origin=origin)
     else:
@@ -93,13 +96,14 @@ def _given(entry: catalogue.Entry, source: str | os.PathLike) -> pathlib.Path:
     return path
 
 
-def _downloaded(entry: catalogue.Entry, *, progress: bool) -> pathlib.Path:
+def _downloaded(entry: catalogue.Entry, *, progress: bool) -> tuple[pathlib.Path, str]:
+    """The file, and where it is from."""
     if entry.download is None:
         raise FaceError(f"{entry.name} cannot be downloaded from here: {catalogue.how_to_install(entry)}.")
     url, file_name, sha256, folder = entry.download
     path = catalogue.cache_folder() / "downloads" / file_name
     fetch(url, path, sha256=sha256, folder=folder, progress=progress)
-    return path
+    return path, url
 
 
 def _install_model(
@@ -155,13 +159,13 @@ def _read_statistics(path: pathlib.Path) -> dict[str, np.ndarray]:
     from jaxface.io.pickles import load_pickle
 
     content = load_pickle(path)
-    extras = {key: content.get(key) for key in ("mean", "std")} if isinstance(content, dict) else {}
+    extras: dict[str, Any] = {key: content.get(key) for key in ("mean", "std")} if isinstance(content, dict) else {}
     if not extras or not all(_is_statistic(array) for array in extras.values()):
         raise FaceError(f"{path} must hold `mean` and `std` of 62 finite numbers each: get the file of 3DDFA_V2.")
     return extras
 
 
 def _is_statistic(array: object) -> bool:
-    return (
-        isinstance(array, np.ndarray) and array.shape == (62,) and array.dtype.kind == "f" and np.isfinite(array).all()
-    )
+    if not isinstance(array, np.ndarray) or array.shape != (62,) or array.dtype.kind != "f":
+        return False
+    return bool(np.isfinite(array).all())

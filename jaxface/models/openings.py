@@ -5,6 +5,7 @@ its coefficients, is closed too.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -63,13 +64,13 @@ def _close(source: SourceModel, rim: Int[np.ndarray, "rim"]) -> SourceModel:
     first_new = len(source.mean_mm)
     ids = np.concatenate([rim, first_new + np.arange(len(ends))]).astype(np.int32)
     pairs = rim[ends]
-    changes = {"triangles": np.concatenate([source.triangles, ids[local]])}
+    changes: dict[str, Any] = {"triangles": np.concatenate([source.triangles, ids[local]])}
     changes |= {
         name: np.concatenate([values, values[..., pairs, :].mean(axis=-2)], axis=-2)
         for name in ("mean_mm", "identity_mm", "expression_mm", "colours")
         if (values := getattr(source, name)) is not None
     }
-    if source.uvs is not None:
+    if source.uvs is not None and source.uv_triangles is not None:
         corner_uvs = np.zeros(first_new, np.int32)
         corner_uvs[source.triangles] = source.uv_triangles
         rim_uvs = corner_uvs[rim]
@@ -140,4 +141,5 @@ def _cut(outline: list[tuple[int, bool]]) -> list[tuple[int, int, int]]:
         corner = max(range(size), key=lambda k: halves[k] if outline[k][1] else -1)
         pieces.append((outline[corner - 1][0], outline[corner][0], outline[(corner + 1) % size][0]))
         del outline[corner]
-    return [*pieces, tuple(vertex for vertex, _ in outline)]
+    a, b, c = (vertex for vertex, _ in outline)
+    return [*pieces, (a, b, c)]

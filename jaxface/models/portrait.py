@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxface.geometry.normals import vertex_normals
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.numerics import matmul, normalise
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
-from jaxface.rendering.raster import interpolate, rasterise
+from jaxface.rendering.raster import draw
 from jaxface.synthetic import preset_light
 from jaxface.synthetic_paint import backdrop
 from jaxface.types import Pose, Raster
@@ -82,11 +81,8 @@ def _project(points_mm, yaw, pitch):
 
 @jax.jit
 def _draw(vertices_px, triangles, colours, light):
-    raster = rasterise(vertices_px, triangles, height=SIZE, width=SIZE)
-    # In the image frame y points down, so that outward normals come out negated.
-    values = jnp.concatenate([-vertex_normals(vertices_px, triangles), colours], axis=1)
-    seen = interpolate(raster, values, triangles)
-    lit = render(seen[..., 3:], shading(normalise(seen[..., :3]), light))
+    raster, normals, seen = draw(vertices_px, triangles, colours, size=SIZE)
+    lit = render(seen, shading(normalise(normals), light))
     behind = backdrop(
         jax.random.key(0), size=SIZE, centre_px=jnp.array(_MIDDLE) * SIZE,
         face_size_px=jnp.array([0.75, 1.0]) * _FILL * SIZE, skin=jnp.median(colours, axis=0),

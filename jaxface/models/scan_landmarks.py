@@ -70,7 +70,8 @@ def padded(
 ) -> tuple[Float[np.ndarray, "more_vertices channels"], Int[np.ndarray, "more_faces 3"]]:
     """Zeros behind both up to powers of two: triangles without area, which are not drawn."""
     padding = [(1 << (len(rows) - 1).bit_length()) - len(rows) for rows in (vertices, triangles)]
-    return tuple(np.pad(rows, [(0, pad), (0, 0)]) for rows, pad in zip((vertices, triangles), padding, strict=True))
+    more, faces = (np.pad(rows, [(0, pad), (0, 0)]) for rows, pad in zip((vertices, triangles), padding, strict=True))
+    return more, faces
 
 
 def _first_look(vertices: np.ndarray, triangles: np.ndarray, detect: Detector) -> tuple[_Clay, np.ndarray]:
@@ -110,13 +111,14 @@ def _look(clay: _Clay, placed: _Similarity, view: portrait.View, detect: Detecto
     return points
 
 
-def _to_mean_face(points: np.ndarray) -> tuple[_Similarity | None, float]:
-    """What takes the points nearest to the embedded mean face's, and how far off they stay (rms, mm)."""
+def _to_mean_face(points: np.ndarray) -> tuple[_Similarity, float]:
+    """What takes the points nearest to the embedded mean face's, and how far off they stay (rms, mm): infinitely far
+    where too few are known."""
     inner = list(IBUG_68[_INNER:])
     points, there_mm = points[inner], transfer.default_landmarks()[inner]
     known = np.isfinite(points).all(axis=1)
     if known.sum() < _FEWEST:
-        return None, np.inf
+        return _Similarity(1.0, np.eye(3), np.zeros(3)), np.inf
     points, there_mm = points[known], there_mm[known]
     centre, middle_mm = points.mean(axis=0), there_mm.mean(axis=0)
     there_mm = there_mm - middle_mm

@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 from jaxface.detection.face_regressor import TddfaWeights, regress_face
 from jaxface.detection.parsing import parse_face
 from jaxface.detection.select import is_present
-from jaxface.io.arrays import crop_window
+from jaxface.io.arrays import crop_window, host_array
 from jaxface.models import catalogue, store
 from jaxface.models.readers import tddfa
 from jaxface.networks import bisenet, mobilenet
-from jaxface.types import IBUG_68, Crop, FaceError, Landmarks, MorphableModel, Parsing, Pose
+from jaxface.types import IBUG_68, Crop, FaceError, Landmarks, MorphableModel, Parsing, Pose, Regression
 
 COARSE, PARSING = ("landmarks", "3ddfa"), ("landmarks", "bisenet")  # the latter are networks of the catalogue
 REGRESSED_MODEL = "3ddfa_v2"  # the face model whose coefficients the network 3ddfa gives
@@ -31,13 +31,10 @@ class Tools(NamedTuple):
     regressor: TddfaWeights | None
     parser: bisenet.Params | None
 
-
-class Regression(NamedTuple):
-    """The face of a photo in the model `REGRESSED_MODEL`: its pose in the photo and its whitened coefficients."""
-
-    pose: Pose
-    identity: Float[Array, "40"]
-    expression: Float[Array, "10"]
+    @property
+    def shape_is_regressed(self) -> bool:
+        """Whether the network's coefficients are the model's own; else only its pose is of use."""
+        return self.regressor is not None and self.model.name == REGRESSED_MODEL
 
 
 def choose(
@@ -64,7 +61,7 @@ def regress(
     *,
     run: Callable[..., Array],
 ) -> Regression:
-    """What the network makes of the face with these landmarks; `run(function, *arrays)` calls compiled code.
+    """What the network makes of the face with these landmarks, in the model `REGRESSED_MODEL`.
 
     Raises FaceError where it sees no face.
     """
@@ -85,17 +82,17 @@ def parse(
     size: int,
     run: Callable[..., Array],
 ) -> Parsing:
-    """What the network sees on the crop of `size` pixels, with what is around it; `run` calls compiled code."""
+    """What the network sees on the crop of `size` pixels, with what is around it (host arrays)."""
     margin = round(_PORTRAIT * size)
-    corner_px = np.asarray(crop.offset_px) - margin / np.asarray(crop.zoom)
+    corner_px = host_array(crop.offset_px) - margin / host_array(crop.zoom)
     portrait = crop_window(image, Crop(corner_px, crop.zoom), size=size + 2 * margin)
     parsing = parse_face(portrait, params, run=run)
-    return Parsing(*(_floats(maps[margin:-margin, margin:-margin]) for maps in parsing))
+    return Parsing(*(host_array(maps[margin:-margin, margin:-margin], dtype=np.float32) for maps in parsing))
 
 
 def _load_regressor(name: str) -> TddfaWeights:
     network = _load(name, mobilenet.regress, size=mobilenet.CROP_SIZE)
-    shapes = [np.shape(network.extras.get(key)) for key in ("mean", "std")]
+    shapes = [np.shape(network.extras.get(key, ())) for key in ("mean", "std")]
     if shapes != [(mobilenet.NUM_OUTPUTS,)] * 2 or not np.all(network.extras["std"] > 0.0):
         raise FaceError(_unusable(name))
     return TddfaWeights(jax.tree.map(jnp.asarray, network.params), network.extras["mean"], network.extras["std"])
@@ -112,7 +109,7 @@ def _load(name: str, apply: Callable, *, size: int) -> store.Network:
 
 
 def _unusable(name: str) -> str:
-    entry = catalogue.find(name)
+    entry = catalogue.BY_NAME[name]
     how = catalogue.how_to_install(entry)
     return f"{catalogue.installed_path(entry)} does not hold the network {name}: {how} again."
 

@@ -42,7 +42,7 @@ def tangent(
     basis_mm = jnp.concatenate([model.identity_basis_mm, model.expression_basis_mm])
     if model.articulation is None:
         return model.mean_mm, basis_mm
-    shaped_mm, joints_mm = rest_shape(identity, expression, model=model)
+    shaped_mm, joints_mm = rest_shape(identity, expression, model=model, articulation=model.articulation)
     points_mm, basis_mm = _posed_tangent(shaped_mm, joints_mm, expression, basis_mm, articulation=model.articulation)
     return points_mm - combine(jnp.concatenate([identity, expression]), basis_mm), basis_mm
 

@@ -23,8 +23,8 @@ def rotation_matrix(rotation_vector: Float[Array, "3"]) -> Float[Array, "3 3"]:
 
 def rotation_vector(matrix: Float[Array, "3 3"]) -> Float[Array, "3"]:
     """Inverse of `rotation_matrix`, with an angle in [0, pi]; through the unit quaternion (w, x, y, z)."""
-    w, *axis = _quaternion(matrix)
-    axis = jnp.stack(axis)
+    w, *xyz = _quaternion(matrix)
+    axis = jnp.stack(xyz)
     squared = jnp.sum(axis * axis)
     safe = jnp.where(squared < _SMALL, 1.0, squared)
     sine = jnp.sqrt(safe)

@@ -55,15 +55,18 @@ def posed_shape(
     """
     if model.articulation is None:
         raise FaceError(f"The model {model.name} has no joints to turn: take face_shape, or a model such as FLAME.")
-    shaped_mm, joints_mm = rest_shape(identity, expression, model=model)
+    shaped_mm, joints_mm = rest_shape(identity, expression, model=model, articulation=model.articulation)
     return skin(shaped_mm, joints_mm, rotations, articulation=model.articulation)
 
 
 def rest_shape(
-    identity: Float[Array, "identity"], expression: Float[Array, "expression"], *, model: MorphableModel
+    identity: Float[Array, "identity"],
+    expression: Float[Array, "expression"],
+    *,
+    model: MorphableModel,
+    articulation: Articulation,
 ) -> tuple[Float[Array, "vertices 3"], Float[Array, "joints 3"]]:
     """Vertices and joints of an articulated model before any rotation."""
-    articulation = model.articulation
     linear = expression.at[expression.shape[0] - 3 * len(articulation.free) :].set(0.0)
     shaped_mm = combine(identity, model.identity_basis_mm) + combine(linear, model.expression_basis_mm)
     joints_mm = combine(identity, articulation.joint_identity_mm)

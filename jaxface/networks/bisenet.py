@@ -109,7 +109,7 @@ def _network(image: Array) -> Array:
     return _upsample_linear(x, *image.shape[:2])
 
 
-_NETWORK = hk.without_apply_rng(hk.transform(_network))
+_NETWORK: hk.Transformed = hk.without_apply_rng(hk.transform(_network))
 
 
 def _context(image: Array) -> tuple[Array, Array]:

@@ -66,4 +66,4 @@ def _network(crop: Array, *, widths: dict[str, int]) -> Array:
     return hk.Linear(NUM_OUTPUTS, name="fc")(jnp.mean(x, axis=(0, 1)), precision=jax.lax.Precision.HIGHEST)
 
 
-_NETWORK = hk.without_apply_rng(hk.transform(_network))
+_NETWORK: hk.Transformed = hk.without_apply_rng(hk.transform(_network))

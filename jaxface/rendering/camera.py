@@ -10,12 +10,20 @@ from jaxtyping import Array, Float
 
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul
-from jaxface.types import Camera, Crop, Pose
+from jaxface.types import Camera, Crop, MorphableModel, Pose, Region
+
+MARGIN = 1.2  # side of the crop over the longer side of the face mesh
 
 
 def orthographic() -> Camera:
     """The scaled orthographic camera; its principal point plays no part."""
     return Camera(inverse_focal=jnp.zeros(()), principal_point_px=jnp.zeros(2))
+
+
+def make_camera(*, height: int, width: int, focal_px: float | None = None) -> Camera:
+    """Scaled orthographic, or perspective with the principal point in the photo's middle."""
+    inverse = 0.0 if focal_px is None else 1.0 / focal_px
+    return Camera(jnp.float32(inverse), jnp.array([(width - 1) / 2.0, (height - 1) / 2.0], jnp.float32))
 
 
 def project(vertices_mm: Float[Array, "vertices 3"], pose: Pose, *, camera: Camera) -> Float[Array, "vertices 3"]:
@@ -42,49 +50,43 @@ def crop_points(points_px: Float[Array, "points 2"], crop: Crop) -> Float[Array,
     return (points_px - crop.offset_px[None, :]) * crop.zoom
 
 
-def uncrop_points(points_px: Float[Array, "points 2"], crop: Crop) -> Float[Array, "points 2"]:
-    """Crop pixels to image pixels."""
-    return points_px / crop.zoom + crop.offset_px[None, :]
-
-
-def crop_pose(pose: Pose, crop: Crop) -> Pose:
-    """The pose that projects straight into the crop (with `crop_camera`'s camera)."""
-    return Pose(
-        rotation_vector=pose.rotation_vector,
-        translation_px=(pose.translation_px - crop.offset_px) * crop.zoom,
-        log_scale=pose.log_scale + jnp.log(crop.zoom),
+def cropped(pose: Pose, camera: Camera, crop: Crop) -> tuple[Pose, Camera]:
+    """Pose and camera that project straight into the crop, where the focal length in pixels grows with the zoom."""
+    return (
+        Pose(
+            rotation_vector=pose.rotation_vector,
+            translation_px=(pose.translation_px - crop.offset_px) * crop.zoom,
+            log_scale=pose.log_scale + jnp.log(crop.zoom),
+        ),
+        Camera(
+            inverse_focal=camera.inverse_focal / crop.zoom,
+            principal_point_px=(camera.principal_point_px - crop.offset_px) * crop.zoom,
+        ),
     )
 
 
-def crop_camera(camera: Camera, crop: Crop) -> Camera:
-    """The camera of the crop: the focal length in pixels grows with the zoom."""
-    return Camera(
-        inverse_focal=camera.inverse_focal / crop.zoom,
-        principal_point_px=(camera.principal_point_px - crop.offset_px) * crop.zoom,
-    )
+def face_extent(
+    vertices_mm: Float[Array, "vertices 3"], pose: Pose, camera: Camera, *, model: MorphableModel
+) -> tuple[Float[Array, "2"], Float[Array, ""]]:
+    """Middle and longer side of the face, without ears and neck, in the image."""
+    points_px = project(vertices_mm, pose, camera=camera)[:, :2]
+    is_face = (model.vertex_regions != Region.OUTSIDE)[:, None]
+    low = jnp.min(points_px, axis=0, where=is_face, initial=jnp.inf)
+    high = jnp.max(points_px, axis=0, where=is_face, initial=-jnp.inf)
+    return 0.5 * (low + high), jnp.max(high - low)
 
 
-def crop_image(image: Float[Array, "height width 3"], crop: Crop, *, size: int) -> Float[Array, "{size} {size} 3"]:
-    """The window as a square picture: cubic resampling (Keys 1981), widened when shrinking against aliasing.
-
-    Beyond the photo its border pixels are repeated, so that no false edge appears. Clipped to [0, 1].
-    """
-    rows = _resampling(crop.offset_px[1], crop.zoom, length=image.shape[0], size=size)
-    columns = _resampling(crop.offset_px[0], crop.zoom, length=image.shape[1], size=size)
-    tall = jnp.einsum("oy,yxc->oxc", rows, image, precision="highest")
-    return jnp.clip(jnp.einsum("ox,yxc->yoc", columns, tall, precision="highest"), 0.0, 1.0)
+def face_crop(
+    vertices_mm: Float[Array, "vertices 3"], pose: Pose, camera: Camera, *, model: MorphableModel, size: int
+) -> Crop:
+    """The square crop that holds a face as it appears, to be resampled to `size` pixels a side."""
+    centre_px, side_px = face_extent(vertices_mm, pose, camera, model=model)
+    side_px = MARGIN * side_px
+    return Crop(centre_px - 0.5 * side_px, size / side_px)
 
 
-def _resampling(
-    offset: Float[Array, ""], zoom: Float[Array, ""], *, length: int, size: int
-) -> Float[Array, "size length"]:
-    centres = jnp.clip(jnp.arange(size) / zoom + offset, 0.0, length - 1.0)
-    distances = jnp.abs(centres[:, None] - jnp.arange(length)[None, :]) * jnp.minimum(zoom, 1.0)
-    weights = _cubic(distances)
-    return weights / jnp.sum(weights, axis=1, keepdims=True)
-
-
-def _cubic(distance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    near = (1.5 * distance - 2.5) * distance * distance + 1.0
-    far = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-    return jnp.where(distance < 1.0, near, jnp.where(distance < 2.0, far, 0.0))
+def within(crop: Crop, *, size: int, image_size_px: Float[Array, "2"]) -> Float[Array, "size size"]:
+    """1 where a pixel of the crop lies on the photo."""
+    steps = jnp.arange(size) / crop.zoom
+    inside = [(crop.offset_px[k] + steps > -0.5) & (crop.offset_px[k] + steps < image_size_px[k] - 0.5) for k in (0, 1)]
+    return (inside[1][:, None] & inside[0][None, :]).astype(jnp.float32)

@@ -3,11 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxface.geometry.normals import vertex_normals
 from jaxface.numerics import normalise
-from jaxface.rendering.camera import project
-from jaxface.rendering.raster import interpolate, rasterise
-from jaxface.types import Camera, Pose
+from jaxface.rendering.camera import cropped, project
+from jaxface.rendering.raster import draw
+from jaxface.types import Camera, Crop, Pose
 
 # Directions to the lights in the image frame (x right, y down, z to the viewer), with their strengths.
 _KEY, _FILL = ((-0.45, -0.55, 0.70), 0.72), ((0.75, -0.05, 0.65), 0.30)
@@ -34,11 +33,23 @@ def render_clay(
 ) -> Float[Array, "{size} {size} 3"]:
     """A smooth-shaded picture of a mesh on white, seen by `camera`; colours in [0, 1]."""
     vertices_px = project(vertices_mm, pose, camera=camera)
-    raster = rasterise(vertices_px, triangles, height=size, width=size)
-    # In the image frame y points down, so that outward normals come out negated.
-    normals = interpolate(raster, -vertex_normals(vertices_px, triangles), triangles)
+    raster, normals, _ = draw(vertices_px, triangles, vertices_px[:, :0], size=size)
     shade = lambert(normalise(normals))[..., None] ** (1.0 / _DISPLAY_GAMMA) * jnp.asarray(_CLAY)[None, None, :]
     return jnp.where((raster.triangle >= 0)[..., None], jnp.clip(shade, 0.0, 1.0), 1.0)
+
+
+def clay_picture(
+    vertices_mm: Float[Array, "vertices 3"],
+    triangles: Int[Array, "faces 3"],
+    pose: Pose,
+    camera: Camera,
+    crop: Crop,
+    *,
+    size: int,
+) -> Float[Array, "{size} {size} 3"]:
+    """`render_clay` as the photo's `crop` shows it; pose and camera are the photo's."""
+    crop_pose, crop_camera = cropped(pose, camera, crop)
+    return render_clay(vertices_mm, triangles, crop_pose, camera=crop_camera, size=size)
 
 
 def relight(

@@ -9,6 +9,6 @@ def render(
     specular: Float[Array, "*pixels"] | Float[Array, "*pixels 3"] | float = 0.0,
 ) -> Float[Array, "*pixels 3"]:
     """I = gamma S(n) + epsilon beta, Eq. 4, with epsilon folded into `specular` (grey or one map a channel)."""
-    if getattr(specular, "ndim", albedo.ndim) == albedo.ndim - 1:
+    if not isinstance(specular, float) and specular.ndim == albedo.ndim - 1:
         specular = specular[..., None]
     return albedo * shading + specular

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxface.geometry.normals import vertex_normals
 from jaxface.types import Raster
 
 _CHUNK = 4096  # squares evaluated at once: bounds the memory; larger ones leave the CPU cache and are slower
@@ -62,6 +63,23 @@ def interpolate(
     """Per-vertex values at each pixel by barycentric weights; 0 where nothing is seen."""
     corners = values[triangles[jnp.maximum(raster.triangle, 0)]]
     return jnp.sum(raster.barycentrics[..., None] * corners, axis=-2)
+
+
+def draw(
+    vertices_px: Float[Array, "vertices 3"],
+    triangles: Int[Array, "faces 3"],
+    values: Float[Array, "vertices channels"],
+    *,
+    size: int,
+) -> tuple[Raster, Float[Array, "{size} {size} 3"], Float[Array, "{size} {size} channels"]]:
+    """A square picture of a mesh: what each pixel sees, its normal (image frame, not of unit length) and its values.
+
+    In the image frame y points down, so that outward normals come out negated.
+    """
+    raster = rasterise(vertices_px, triangles, height=size, width=size)
+    columns = jnp.concatenate([-vertex_normals(vertices_px, triangles), values], axis=1)
+    seen = interpolate(raster, columns, triangles)
+    return raster, seen[..., :3], seen[..., 3:]
 
 
 def visibility(

@@ -48,6 +48,7 @@ def levenberg_marquardt(
     infinity = jnp.full_like(start, jnp.inf)
     low, high = (-infinity, infinity) if bounds is None else (ravel_pytree(bound)[0] for bound in bounds)
 
+    @jax.jit  # traced once for all its uses below
     def flat_residual(x):
         return residual(unravel(x), *args)
 

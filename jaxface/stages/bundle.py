@@ -59,7 +59,7 @@ def follow(
     model: MorphableModel,
     patches: SkinPatches,
     camera: Camera,
-    weights: CoarseWeights = CoarseWeights(),
+    weights: CoarseWeights,
 ) -> CoarseFit:
     """Pose and expression of a frame of a person whose identity is known and stays; `window` is the photo's `crop`."""
     evidence = _evidence(start.pose, landmarks, window, crop, camera, model)
@@ -71,8 +71,8 @@ def follow(
     def turn(motion, _):
         x = FaceUnknowns(motion.pose, start.identity, motion.expression)
         held = hold(x, evidence, patches, model=model, weights=weights)
-        bounds = tuple(Motion(side.pose, side.expression) for side in box(x, model=model))
-        solution = levenberg_marquardt(residuals, motion, (held, weights), num_steps=_STEPS, bounds=bounds)
+        low, high = (Motion(side.pose, side.expression) for side in box(x, model=model))
+        solution = levenberg_marquardt(residuals, motion, (held, weights), num_steps=_STEPS, bounds=(low, high))
         return solution.value, solution.finite
 
     motion, finite = jax.lax.scan(turn, Motion(start.pose, start.expression), length=_ROUNDS)
@@ -89,7 +89,7 @@ def summarise(
     model: MorphableModel,
     patches: SkinPatches,
     camera: Camera,
-    weights: CoarseWeights = CoarseWeights(),
+    weights: CoarseWeights,
 ) -> Opinion:
     """What a frame says of the person, one Gauss-Newton step from its fit. Expressions at their bounds stay there."""
     evidence = _evidence(x.pose, landmarks, window, crop, camera, model)

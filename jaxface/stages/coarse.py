@@ -1,7 +1,7 @@
 """Coarse stage, Jin et al. (2021) Sec. 3.2: pose, identity and expression from landmarks, then from the skin's shading.
 
 Departs from print: regularised least squares on Eq. 1 stand in for the 3DDFA network. `run` fits the landmarks;
-`refine` goes on with the photo, since detectors pull faces toward the average face and shading does not.
+`fit_shading` goes on with the photo, since detectors pull faces toward the average face and shading does not.
 """
 
 import jax
@@ -37,7 +37,7 @@ def run(
     *,
     model: MorphableModel,
     camera: Camera,
-    weights: CoarseWeights = CoarseWeights(),
+    weights: CoarseWeights,
     start: Pose | None = None,
 ) -> CoarseFit:
     """Fits Eq. 1 and the pose to the landmarks of one frame by Levenberg-Marquardt.
@@ -56,17 +56,17 @@ def run(
         terms = landmark_terms(x, handles, targets, camera, model=model, weights=weights, tolerance=tolerance)
         return jnp.concatenate([terms, x.identity])
 
-    def refine(x, tolerance):
+    def fit_once(x, tolerance):
         handles = handles_at(x, targets, camera, model=model, weights=weights)
         args = (handles, tolerance, weights)
         solution = levenberg_marquardt(residuals, x, args, num_steps=_STEPS, bounds=box(x, model=model))
         return solution.value, solution.finite
 
-    x, finite = jax.lax.scan(refine, first, jnp.array(_TOLERANCE))
+    x, finite = jax.lax.scan(fit_once, first, jnp.array(_TOLERANCE))
     return make_fit(x, targets, camera, model=model, weights=weights, finite=jnp.all(finite))
 
 
-def refine(
+def fit_shading(
     fit: CoarseFit,
     landmarks: Landmarks,
     window: Float[Array, "size size 3"],
@@ -75,7 +75,7 @@ def refine(
     model: MorphableModel,
     patches: SkinPatches,
     camera: Camera,
-    weights: CoarseWeights = CoarseWeights(),
+    weights: CoarseWeights,
 ) -> CoarseFit:
     """Goes on from a fit to landmarks with the shading of the skin as well; `window` is the photo's `crop`.
 

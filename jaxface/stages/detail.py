@@ -181,7 +181,7 @@ def _read_photo(places, values, maps: FineMaps, template: DetailTemplate):
     return photo, texels[..., 2:]
 
 
-def _base(medium_mm, template: DetailTemplate):
+def _base(medium_mm: Array, template: DetailTemplate) -> tuple[Array, Array]:
     """The subdivided mesh and its smooth normals."""
     base_mm = subdivide(medium_mm, subdivision=template.subdivision)
     return base_mm, vertex_normals(base_mm, template.subdivision.triangles)

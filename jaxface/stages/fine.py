@@ -1,248 +1,113 @@
-"""Fine stage, Jin et al. (2021) Sec. 3.4: light, albedo, specular, then the height map in two phases (Eqs. 4 to 9)."""
+"""Fine stage, Jin et al. (2021) Sec. 3.4: light, albedo, specular, then the height map in two phases (Eqs. 4 to 9).
 
-import functools
-from typing import NamedTuple
+What is minimised is a record of terms (`energies.scene.FineTerms`), which a preset fills.
+"""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.energies.albedo import albedo_energy
-from jaxface.energies.depth import DepthWeights, depth_energy
-from jaxface.energies.specular import specular_energy
+from jaxface.energies.scene import FineTerms, Phase, Scene, Unknown, with_value
 from jaxface.geometry.normals import depth_normals
-from jaxface.imaging import regions
-from jaxface.imaging.filters import erode, gaussian_blur, luminance, masked_blur
-from jaxface.imaging.spectral import precondition
-from jaxface.presets import FineWeights, Schedule
+from jaxface.imaging.filters import gaussian_blur
+from jaxface.rendering.appearance import continue_albedo, fill_outside
 from jaxface.rendering.image_model import render
-from jaxface.rendering.lighting import estimate_light, shading
-from jaxface.solvers.adam import Minimum, cosine_rates, minimise, minimise_in_turn
+from jaxface.rendering.lighting import sh_basis, shading
+from jaxface.solvers.adam import cosine_rates, minimise_in_turn
 from jaxface.types import FineInputs, FineMaps
 
-# What exceeds the mean residual this many times is shine; less is left to the height map, which it would starve.
-_SHINE_DEVIATIONS = 3.0
-# Of the crop's side: softness of the mask's rim.
-_RIM = 0.006
-# Of the crop's side: over this length the skin's shading is continued into eyes, lips and hair.
-_CONTINUATION = 0.03
+_RIM = 0.006  # of the crop's side: softness of the mask's rim
 
 
-class Appearance(NamedTuple):
-    """Light, albedo, specular and their mask before the height map moves."""
-
-    light: Float[Array, "9 3"]
-    mean_albedo: Float[Array, "height width 3"]
-    albedo: Float[Array, "height width 3"]
-    specular: Float[Array, "height width 3"]
-    confidence: Float[Array, "height width"]
-
-
-def fill_outside(
-    height_px: Float[Array, "height width"], covered: Float[Array, "height width"]
-) -> Float[Array, "height width"]:
-    """Extends the surface past its edge, near values first: a zero-filled outside would bend the rim's normals."""
-    for sigma in (1.5, 4.0, 12.0):
-        known = jnp.where(gaussian_blur(covered, sigma=sigma) > 1e-3, 1.0, 0.0)
-        height_px = jnp.where(covered > 0, height_px, masked_blur(height_px, covered, sigma=sigma))
-        covered = jnp.maximum(covered, known)
-    floor = jnp.min(jnp.where(covered > 0, height_px, jnp.inf))
-    return jnp.where(covered > 0, height_px, jnp.where(jnp.isfinite(floor), floor, 0.0))
-
-
-def estimate_appearance(inputs: FineInputs, normals_image: Array, *, schedule: Schedule) -> Appearance:
-    """Light by least squares (Eqs. 4, 5 with epsilon = 0), region mean colours in albedo units, and the skin mask.
-
-    The light is fitted twice: with the mean texture, then with the region colours on what proved to be skin.
-    """
-    prior = erode(inputs.prior)
-    light = estimate_light(inputs.image, inputs.albedo, normals_image, confidence=prior)
-    mean = regions.mean_albedo(inputs.image, shading(normals_image, light), inputs.indicators, confidence=prior)
-    if schedule.literal:
-        return Appearance(light, mean, inputs.albedo, jnp.zeros_like(mean), prior)
-    predicted = mean * shading(normals_image, light)
-    confidence = regions.skin_confidence(inputs.image, predicted, mask=prior, sigma=0.5 * schedule.rtv_sigma)
-    light = estimate_light(inputs.image, mean, normals_image, confidence=confidence)
-    shade = shading(normals_image, light)
-    mean = regions.mean_albedo(inputs.image, shade, inputs.indicators, confidence=confidence)
-    return Appearance(light, mean, mean, jnp.zeros_like(mean), confidence)
-
-
-def fit_albedo(
-    appearance: Appearance, image: Array, shade: Array, *, weights: FineWeights, schedule: Schedule
-) -> Minimum:
-    """Adam on Eq. 6 with epsilon = 0, from the initial albedo."""
-    energy = functools.partial(
-        albedo_energy,
-        image=image,
-        shading=shade,
-        specular=0.0,
-        mean_albedo=appearance.mean_albedo,
-        mask=appearance.confidence,
-        weights=weights.albedo,
-        sigma=schedule.rtv_sigma,
-        per_channel=schedule.rtv_per_channel,
-    )
-    return minimise(energy, appearance.albedo, learning_rate=weights.albedo_rate, num_steps=schedule.albedo_steps)
-
-
-def smooth_highlights(
-    image: Float[Array, "height width 3"],
-    diffuse: Float[Array, "height width 3"],
-    mask: Float[Array, "height width"],
-    *,
-    sigma: float,
-) -> Float[Array, "height width 3"]:
-    """beta_0 of Eq. 8 as a grey, smooth, non-negative map.
-
-    Departs from print: with beta_0 the raw residual, Eq. 8's minimiser is the residual itself, I' equals I and no
-    signal is left for the height map; so this estimate is used as it stands.
-    """
-    residual = masked_blur(luminance(image - diffuse), mask, sigma=sigma)
-    ordinary = jnp.sum(mask * jnp.abs(residual)) / jnp.maximum(jnp.sum(mask), 1e-6)
-    shine = jax.nn.relu(residual - _SHINE_DEVIATIONS * ordinary) * mask
-    return jnp.broadcast_to(shine[..., None], image.shape)
-
-
-def refine_height(
-    inputs: FineInputs,
-    appearance: Appearance,
-    start_px: Float[Array, "height width"],
-    *,
-    initial_px: Float[Array, "height width"],
-    depth_weights: DepthWeights,
-    rate: Float[Array, ""] | float,
-    num_steps: int,
-) -> Minimum:
-    """One phase of Eq. 9 by Adam on u, d = start + K u with K diagonal in Fourier space."""
-
-    def energy(u):
-        return depth_energy(
-            start_px + precondition(u),
-            image=inputs.image,
-            albedo=appearance.albedo,
-            specular=appearance.specular,
-            light=appearance.light,
-            initial_height_px=initial_px,
-            mask=appearance.confidence,
-            weights=depth_weights,
-        )
-
-    rates = cosine_rates(rate, num_steps=num_steps)
-    result = minimise(energy, jnp.zeros_like(start_px), learning_rate=rates, num_steps=num_steps)
-    return result._replace(value=start_px + precondition(result.value))
-
-
-def refine_in_turn(
-    inputs: FineInputs,
-    appearance: Appearance,
-    start_px: Float[Array, "height width"],
-    *,
-    initial_px: Float[Array, "height width"],
-    specular_init: Float[Array, "height width 3"],
-    depth_weights: DepthWeights,
-    rate: Float[Array, ""] | float,
-    weights: FineWeights,
-    schedule: Schedule,
-    num_steps: int,
-) -> tuple[Appearance, Minimum]:
-    """One phase as printed: each iteration takes an Adam step on albedo (Eq. 6), specular (Eq. 8), height (Eq. 9)."""
-    image, mask, light = inputs.image, appearance.confidence, appearance.light
-
-    def of_albedo(blocks):
-        albedo, specular, height_px = blocks
-        shade = shading(depth_normals(height_px), light)
-        return albedo_energy(
-            albedo, image=image, shading=shade, specular=specular, mean_albedo=appearance.mean_albedo, mask=mask,
-            weights=weights.albedo, sigma=schedule.rtv_sigma, per_channel=schedule.rtv_per_channel,
-        )  # fmt: skip
-
-    def of_specular(blocks):
-        albedo, specular, height_px = blocks
-        diffuse = render(albedo, shading(depth_normals(height_px), light))
-        return specular_energy(
-            specular, image=image, diffuse=diffuse, specular_init=specular_init, mask=mask, weights=weights.specular
-        )
-
-    def of_height(blocks):
-        albedo, specular, height_px = blocks
-        return depth_energy(
-            height_px, image=image, albedo=albedo, specular=specular, light=light, initial_height_px=initial_px,
-            mask=mask, weights=depth_weights, as_printed=True,
-        )  # fmt: skip
-
-    result = minimise_in_turn(
-        (of_albedo, of_specular, of_height),
-        (appearance.albedo, appearance.specular, start_px),
-        learning_rates=(weights.albedo_rate_in_turn, weights.specular_rate, rate),
-        num_steps=num_steps,
-    )
-    albedo, specular, height_px = result.value
-    return appearance._replace(albedo=albedo, specular=specular), result._replace(value=height_px)
-
-
-def run(inputs: FineInputs, *, weights: FineWeights, schedule: Schedule) -> FineMaps:
-    """Refines the medium height map on one crop; pure, for jit and vmap. `schedule` is static.
+def run(inputs: FineInputs, terms: FineTerms) -> FineMaps:
+    """Refines the medium height map on one crop, unjudged; pure, for jit and vmap.
 
     Never raises on data: `finite` tells whether every number stayed finite.
     """
-    initial_px = fill_outside(inputs.height_px, inputs.covered)
-    normals = depth_normals(initial_px)
-    appearance = estimate_appearance(inputs, normals, schedule=schedule)
-    shade = shading(normals, appearance.light)
-    albedo = fit_albedo(appearance, inputs.image, shade, weights=weights, schedule=schedule)
-    appearance = appearance._replace(albedo=albedo.value)
-    diffuse = render(albedo.value, shade)
-    phases = ((weights.phase1, weights.phase1_rate, schedule.phase1_steps),
-              (weights.phase2, weights.phase2_rate, schedule.phase2_steps))  # fmt: skip
-    results, height_px = [], initial_px
-    if not schedule.literal:
-        specular = smooth_highlights(inputs.image, diffuse, appearance.confidence, sigma=2.0 * schedule.rtv_sigma)
-        appearance = appearance._replace(specular=specular)
-    specular_init = (inputs.image - diffuse) * appearance.confidence[..., None]
-    for depth_weights, rate, num_steps in phases:
-        common = dict(initial_px=initial_px, depth_weights=depth_weights, rate=rate, num_steps=num_steps)
-        if schedule.literal:
-            appearance, result = refine_in_turn(
-                inputs, appearance, height_px, specular_init=specular_init, weights=weights, schedule=schedule, **common
-            )
-        else:
-            result = refine_height(inputs, appearance, height_px, **common)
-        height_px = result.value
-        results.append(result)
-    return _assemble(inputs, appearance, initial_px, results, finite=albedo.finite)
+    phase1 = solve(light_and_albedo(inputs, terms), terms.phase1)
+    phase2 = solve(phase1, terms.phase2)
+    return make_maps(phase2, phase1_height_px=shown_height(phase1))
 
 
-def _assemble(
-    inputs: FineInputs, appearance: Appearance, initial_px: Array, results: list, *, finite: Array
-) -> FineMaps:
-    """Gathers the maps; towards the mask's rim the height returns to the medium's, so that no step is left."""
-    soft = gaussian_blur(appearance.confidence, sigma=_RIM * initial_px.shape[0])
+def light_and_albedo(inputs: FineInputs, terms: FineTerms) -> Scene:
+    """The scene before its surface moves: light (Eqs. 4, 5), albedo (Eq. 6) and highlights (beta_0 of Eq. 8)."""
+    height_px = fill_outside(inputs.height_px, inputs.covered)
+    normals = depth_normals(height_px)
+    light, mean_albedo, albedo, mask = terms.appearance(inputs, normals)
+    nothing = jnp.zeros_like(inputs.image)
+    scene = Scene(
+        image=inputs.image, covered=inputs.covered, mask=mask, light=light, mean_albedo=mean_albedo, albedo=albedo,
+        specular=nothing, initial_specular=nothing, initial_height_px=height_px, height_px=height_px,
+        shading=shading(normals, light), finite=jnp.array(True),
+    )  # fmt: skip
+    scene = solve(scene, terms.albedo)
+    specular, initial_specular = terms.highlights(scene.image, render(scene.albedo, scene.shading), mask)
+    return scene._replace(specular=specular, initial_specular=initial_specular)
+
+
+def solve(scene: Scene, phase: Phase) -> Scene:
+    """The scene after a phase; each of its iterations takes a step on every unknown in turn."""
+    starts = tuple(getattr(scene, unknown.name) for unknown in phase.unknowns)
+    inits = tuple(
+        start if unknown.precondition is None else jnp.zeros_like(start)
+        for unknown, start in zip(phase.unknowns, starts, strict=True)
+    )
+
+    def scene_of(blocks: tuple) -> Scene:
+        result = scene
+        for unknown, start, block in zip(phase.unknowns, starts, blocks, strict=True):
+            value = block if unknown.precondition is None else start + unknown.precondition(block)
+            result = with_value(result, value, name=unknown.name)
+        return result
+
+    found = minimise_in_turn(
+        tuple(_of_blocks(unknown, scene_of) for unknown in phase.unknowns),
+        inits,
+        learning_rates=tuple(
+            cosine_rates(unknown.rate, num_steps=phase.num_steps) if unknown.cosine else unknown.rate
+            for unknown in phase.unknowns
+        ),
+        num_steps=phase.num_steps,
+    )
+    return scene_of(found.value)._replace(finite=scene.finite & found.finite)
+
+
+def _of_blocks(unknown: Unknown, scene_of):
+    return lambda blocks: unknown.energy(scene_of(blocks), unknown.weights)
+
+
+def shown_height(scene: Scene) -> Float[Array, "height width"]:
+    """The height map, which towards the mask's rim returns to the medium's, so that no step is left."""
+    soft = gaussian_blur(scene.mask, sigma=_RIM * scene.mask.shape[0])
     keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
-    phase1, phase2 = (initial_px + keep * (result.value - initial_px) for result in results)
-    normals, initial_normals = depth_normals(phase2), depth_normals(initial_px)
+    return scene.initial_height_px + keep * (scene.height_px - scene.initial_height_px)
+
+
+def make_maps(scene: Scene, *, phase1_height_px: Float[Array, "height width"]) -> FineMaps:
+    """The scene as maps; `phase1_height_px` is the first phase's `shown_height`."""
+    height_px = shown_height(scene)
+    normals = depth_normals(height_px)
+    initial_shading = shading(depth_normals(scene.initial_height_px), scene.light)
     return FineMaps(
-        medium_height_px=initial_px,
-        phase1_height_px=phase1,
-        height_px=phase2,
+        medium_height_px=scene.initial_height_px,
+        phase1_height_px=phase1_height_px,
+        height_px=height_px,
         normals_image=normals,
-        albedo=_continue_albedo(inputs.image, appearance, shading(initial_normals, appearance.light)),
-        shading=shading(normals, appearance.light),
-        specular=appearance.specular,
-        mask=inputs.covered,
-        confidence=appearance.confidence,
-        light=appearance.light,
-        depth_energies=jnp.concatenate([result.energies for result in results]),
-        finite=finite & results[0].finite & results[1].finite,
+        albedo=continue_albedo(scene.image, scene.albedo, initial_shading, scene.mask),
+        shading=shading(normals, scene.light),
+        specular=scene.specular,
+        mask=scene.covered,
+        confidence=scene.mask,
+        light=scene.light,
+        finite=scene.finite,
     )
 
 
-def _continue_albedo(image: Array, appearance: Appearance, shade: Array) -> Array:
-    """Beyond the skin mask, where eyes, lips, hair and glasses are, the albedo is what the skin's own shading, smoothly
-    continued, leaves of the photo; the shading of a surface that is not there would leave bright and dark rims."""
-    weight = appearance.confidence
-    continued = masked_blur(shade, weight, sigma=_CONTINUATION * image.shape[0])
-    mean = jnp.sum(weight[..., None] * shade, axis=(0, 1), keepdims=True) / jnp.maximum(jnp.sum(weight), 1e-6)
-    continued = jnp.where(continued > 0.25 * mean, continued, jnp.maximum(mean, 0.05))
-    rest = jnp.clip(image / continued, 0.0, 1.0)
-    return weight[..., None] * appearance.albedo + (1.0 - weight[..., None]) * rest
+def plain_scene(scene: Scene) -> Scene:
+    """In place of a scene that is no good: the medium shape, the photo as albedo under even light, no skin."""
+    light = jnp.zeros_like(scene.light).at[0].set(1.0 / sh_basis(jnp.array([0.0, 0.0, 1.0]))[0])
+    nothing = jnp.zeros_like(scene.image)
+    plain = scene._replace(
+        mask=jnp.zeros_like(scene.mask), light=light, mean_albedo=scene.image, albedo=scene.image, specular=nothing,
+        initial_specular=nothing, finite=jnp.array(True),
+    )  # fmt: skip
+    return with_value(plain, scene.initial_height_px, name="height_px")

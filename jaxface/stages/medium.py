@@ -17,33 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxface.energies.laplacian import Deformable, handle_positions, laplacian_energy
+from jaxface.energies.laplacian import Deformable, DeformationWeights, handle_positions, laplacian_energy
+from jaxface.energies.trust import landmark_trust, region_trust
 from jaxface.geometry import topology as topologies
 from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response
 from jaxface.geometry.normals import vertex_normals
+from jaxface.morphable.linear import has_landmark
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm
 from jaxface.rendering.camera import project, unproject
 from jaxface.solvers.adam import cosine_rates, minimise
-from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel, Region
-
-Scalar = Float[Array, ""] | float
-
-
-class MediumWeights(NamedTuple):
-    """w of Eq. 3 by region, and what is done about landmarks that cannot be trusted."""
-
-    eye: Scalar = 0.6  # Sec. 4.1, eyes and nose
-    nose: Scalar = 0.6
-    eyebrow: Scalar = 0.1  # Sec. 4.1, eyebrows and mouth
-    mouth: Scalar = 0.1
-    skin: Scalar = 0.05  # ours: cheeks have no feature to detect, the points there are the detector's own guess
-    border: Scalar = 0.01  # ours: "lower weights for the boundary", Sec. 3.3
-    anchor: Scalar = 0.005  # ours: pull towards the coarse place; keeps hidden sides from extrapolation
-    # Ours: all of the above are divided by this. With 1, the print, landmark noise of 0.45 mm makes the normals of the
-    # default model worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
-    stiffness: Scalar = 20.0
-    outlier_mm: Scalar = 5.0  # ours: from here on a landmark that disagrees with its neighbours is let go
+from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel
 
 
 class MediumTemplate(NamedTuple):
@@ -70,10 +54,9 @@ class Pull(NamedTuple):
 FIRST_STEP = 0.2  # Adam's rate at the start of a round, as a share of the way to the optimum
 SHORTEST = 0.1  # of the typical way: no unknown is held stiller than this
 ROBUST_ROUNDS = 3
-FACING = (0.0, 0.3)  # cosine to the viewer between which a landmark gains its weight
 
 
-def prepare(model: MorphableModel, *, weights: MediumWeights = MediumWeights()) -> MediumTemplate:
+def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemplate:
     """Factorises the template (host, float64; once per model: keep the result).
 
     `weights` are the reference only: `run` is exact for any others. Components without a handle, such as eyeballs,
@@ -81,10 +64,11 @@ def prepare(model: MorphableModel, *, weights: MediumWeights = MediumWeights()) 
     """
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
     barycentrics = np.asarray(model.landmark_barycentrics, np.float64)
-    ids = np.flatnonzero(barycentrics.sum(axis=1) > 0)
+    ids = np.flatnonzero(has_landmark(model))
     corners, barycentrics = triangles[np.asarray(model.landmark_triangles)[ids]], barycentrics[ids]
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
-    reference = _region_weights(model.landmark_regions, weights)[ids] + weights.anchor / weights.stiffness
+    reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
+    reference = reference / weights.stiffness
     response = handle_response(
         triangles, np.asarray(model.mean_mm, np.float64), handles=handles, weights=np.asarray(reference, np.float64)
     )
@@ -112,7 +96,7 @@ def run(
     model: MorphableModel,
     template: MediumTemplate,
     camera: Camera,
-    weights: MediumWeights = MediumWeights(),
+    weights: DeformationWeights,
     energy: Callable[..., Float[Array, ""]] = laplacian_energy,
     rounds: int = 4,
     steps_per_round: int = 12,
@@ -186,7 +170,7 @@ def landmark_pull(
     model: MorphableModel,
     template: MediumTemplate,
     camera: Camera,
-    weights: MediumWeights = MediumWeights(),
+    weights: DeformationWeights,
 ) -> Pull:
     """Targets and weights of Eq. 3 from a frame's landmarks.
 
@@ -199,8 +183,9 @@ def landmark_pull(
     here = project(here_mm, coarse.pose, camera=camera)
     points = jnp.where(confidence[:, None] > 0, points, here[:, :2])
     landmarks_mm = unproject(jnp.concatenate([points, here[:, 2:]], axis=1), coarse.pose, camera=camera)
-    trust = _region_weights(model.landmark_regions, weights)[ids] * confidence
-    trust = trust * _facing(coarse, model, template)
+    cosines = _facing(coarse, model, template)
+    trust = landmark_trust(confidence, cosines, regions=model.landmark_regions[ids], trust=weights.trust)
+    trust = trust / weights.stiffness
 
     def pull_of(trust):
         total = trust + weights.anchor / weights.stiffness
@@ -247,12 +232,10 @@ def _reduced_problem(
 
 
 def _facing(coarse: CoarseFit, model: MorphableModel, template: MediumTemplate) -> Float[Array, "handles"]:
-    """0 for handles on surface that turns away from the viewer, 1 for the rest, smooth between."""
+    """Cosine of the angle between the surface at each handle and the line of sight."""
     normals = vertex_normals(coarse.vertices_mm, model.triangles)
     at_handles = normalise(handle_positions(normals, deformable=template.deformable))
-    toward = matmul(at_handles, rotation_matrix(coarse.pose.rotation_vector)[2])
-    t = jnp.clip((toward - FACING[0]) / (FACING[1] - FACING[0]), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    return matmul(at_handles, rotation_matrix(coarse.pose.rotation_vector)[2])
 
 
 def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Float[Array, ""]:
@@ -262,22 +245,6 @@ def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Floa
     apart = jnp.where((pull.trust > 0)[:, None], seen - landmarks.points_px[template.landmark_ids], 0.0)
     squares = jnp.sum(pull.trust[:, None] * apart * apart)
     return jnp.sqrt(squares / jnp.maximum(jnp.sum(pull.trust), 1e-9))
-
-
-def _region_weights(regions: Int[Array, "landmarks"], weights: MediumWeights) -> Float[Array, "landmarks"]:
-    by_region = {
-        Region.SKIN: weights.skin,
-        Region.EYEBROW: weights.eyebrow,
-        Region.MOUTH: weights.mouth,
-        Region.NOSE: weights.nose,
-        Region.EYE: weights.eye,
-        Region.EYE_OPENING: weights.eye,
-        Region.MOUTH_OPENING: weights.mouth,
-        Region.BORDER: weights.border,
-        Region.OUTSIDE: 0.0,  # no landmark lies there
-    }
-    table = jnp.stack([jnp.asarray(by_region[region], jnp.float32) for region in Region])
-    return table[regions] / weights.stiffness
 
 
 def _inverse_root(matrix: np.ndarray) -> np.ndarray:

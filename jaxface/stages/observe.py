@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, subdivide
 from jaxface.numerics import smoothstep
 from jaxface.rendering.camera import project
-from jaxface.rendering.raster import interpolate, rasterise
+from jaxface.rendering.raster import draw
 from jaxface.types import Camera, FineInputs, MorphableModel, Parsing, Pose, Region
 
 # Cosines to the viewer between which the surface gains trust: grazing light and hair sit at the rim.
@@ -46,19 +45,18 @@ def run(
     """
     size = image.shape[0]
     vertices_px = project(subdivide(vertices_mm, subdivision=surface), pose, camera=camera)
-    raster = rasterise(vertices_px, surface.triangles, height=size, width=size)
-    facing = -vertex_normals(vertices_px, surface.triangles)[:, 2:]
     attributes = subdivide(_vertex_attributes(model), subdivision=surface)
-    seen = interpolate(raster, jnp.concatenate([attributes, facing], axis=1), surface.triangles)
+    raster, normals, seen = draw(vertices_px, surface.triangles, attributes, size=size)
     covered = jnp.where((raster.triangle >= 0) & (seen[..., 4] < 0.5), 1.0, 0.0)
-    regions, visible = seen[..., :3], 1.0
+    regions = seen[..., :3]
+    visible: Array | float = 1.0
     if parsing is not None:
         rest = 1.0 - jnp.sum(parsing.indicators, axis=-1, keepdims=True)
         regions = covered[..., None] * (parsing.indicators + jnp.maximum(rest, 0.0) * regions)
         visible = parsing.visible
     # Brow hair is texture, not relief.
     trust = visible * (1.0 - regions[..., 1]) * (1.0 - smoothstep(seen[..., 3], between=_OPEN))
-    prior = covered * inside * trust * smoothstep(seen[..., 8], between=_FACING)
+    prior = covered * inside * trust * smoothstep(normals[..., 2], between=_FACING)
     return FineInputs(
         image=image,
         height_px=raster.height_px,

@@ -7,8 +7,9 @@ over, as the start of the landmark fit.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.energies.landmarks import BORDER, FaceUnknowns, landmark_offsets_mm, make_handles, make_targets
-from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.energies.face import CoarseWeights, make_fit
+from jaxface.energies.landmarks import FaceUnknowns, make_targets
+from jaxface.morphable.linear import landmark_positions
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul
 from jaxface.types import Camera, CoarseFit, Landmarks, MorphableModel, Pose
@@ -22,6 +23,7 @@ def run(
     *,
     model: MorphableModel,
     camera: Camera,
+    weights: CoarseWeights,
 ) -> CoarseFit:
     """The regressed face as a coarse fit; `identity` and `expression` are whitened coefficients of `model`.
 
@@ -29,13 +31,8 @@ def run(
     """
     x = FaceUnknowns(pose, identity, expression)
     targets = make_targets(landmarks, model=model, px_per_mm=jnp.exp(pose.log_scale))
-    handles = make_handles(x, targets, model=model, camera=camera, border=BORDER, independent=jnp.inf)
-    squares = jnp.sum(landmark_offsets_mm(x, handles, targets, camera) ** 2, axis=1)
-    mean_square = jnp.sum(handles.confidence * squares) / jnp.maximum(jnp.sum(handles.confidence), 1e-6)
-    residual_px = jnp.sqrt(mean_square) * targets.px_per_mm
-    vertices_mm = face_shape(identity, expression, model=model)
-    finite = jnp.isfinite(residual_px) & jnp.all(jnp.isfinite(vertices_mm))
-    return CoarseFit(identity, expression, pose, vertices_mm, residual_px, finite)
+    fit = make_fit(x, targets, camera, model=model, weights=weights, finite=jnp.array(True))
+    return fit._replace(finite=jnp.isfinite(fit.residual_px) & jnp.all(jnp.isfinite(fit.vertices_mm)))
 
 
 def start_pose(pose: Pose, landmarks: Landmarks, *, model: MorphableModel) -> Pose:

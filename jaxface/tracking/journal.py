@@ -28,7 +28,7 @@ from jaxface.types import FaceError
 try:
     import fcntl
 except ImportError:  # Windows has no flock: there, nothing keeps a second process out
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # the usual stand-in for a missing module
 
 MARKER, MANIFEST = ".jaxface-journal", "manifest.json"
 _NAME = re.compile(r"([a-z0-9_]+/)?[a-z0-9_]+")  # no dots: those are the journal's own files

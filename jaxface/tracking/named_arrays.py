@@ -16,27 +16,23 @@ def pack(**trees: Any) -> dict[str, np.ndarray]:
     return named
 
 
-def unpack(arrays: dict[str, np.ndarray], name: str, *, kind: type) -> Any:
-    """The NamedTuple of type `kind` that `pack` was given under `name`."""
+def unpack(arrays: dict[str, np.ndarray], name: str, *, kind: Any) -> Any:
+    """The NamedTuple of type `kind` that `pack` was given under `name`; None for an optional one that has no leaves; a
+    field that has none takes its default."""
+    if type(None) in typing.get_args(kind):
+        if not _has_leaves(arrays, name):
+            return None
+        kind = next(each for each in typing.get_args(kind) if each is not type(None))
     if not hasattr(kind, "_fields"):
         return arrays[name]
     hints = typing.get_type_hints(kind)
-    return kind(*(unpack(arrays, f"{name}.{field}", kind=hints[field]) for field in kind._fields))
+    places = {field: f"{name}.{field}" for field in kind._fields}
+    given = [field for field in places if field not in kind._field_defaults or _has_leaves(arrays, places[field])]
+    return kind(**{field: unpack(arrays, places[field], kind=hints[field]) for field in given})
 
 
-def stack(trees: list[Any]) -> Any:
-    """One tree with a leading axis (host arrays)."""
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def join(trees: list[Any]) -> Any:
-    """Trees with leading axes, one behind the other (host arrays)."""
-    return jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def at(tree: Any, *, index: int) -> Any:
-    """One row of every array."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+def _has_leaves(arrays: dict[str, np.ndarray], name: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for key in arrays)
 
 
 def _key(part: Any) -> str:

@@ -11,6 +11,7 @@ from jaxface.export.animation import write_animation
 from jaxface.export.clip import write_clip
 from jaxface.export.meshes import write_glb, write_ply
 from jaxface.geometry.normals import vertex_normals
+from jaxface.io.arrays import host_array
 from jaxface.morphable.linear import face_shape
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.tracking.frame_steps import PANEL
@@ -36,7 +37,8 @@ def write_all(run: Run, fused: Fused, track: Track, sums: DetailSums, *, num_chu
     """The person, the animation, the overlay and the reports; result.json comes last."""
     run.progress("outputs", 0, len(FILES))
     person = _person(run, track, sums)
-    textures = {"albedo_texture": person.textures.albedo, "normal_map": person.textures.normals_tangent}
+    maps = person.textures
+    textures = {"albedo_texture": host_array(maps.albedo), "normal_map": host_array(maps.normals_tangent)}
     write_glb(run.folder / "mean.glb", person.mesh, normals=person.base_normals, **textures)
     write_ply(run.folder / "mean.ply", person.mesh, normals=person.normals, colours=person.colours)
     run.progress("outputs", 2, len(FILES))
@@ -51,7 +53,7 @@ def write_all(run: Run, fused: Fused, track: Track, sums: DetailSums, *, num_chu
 
 
 def _person(run: Run, track: Track, sums: DetailSums) -> Person:
-    template = run.templates.detail
+    template = run.full.templates.detail
     texture_sums = no_texture(template)
     painted = sorted(path.stem for path in (run.journal.folder / "texture").glob("*.npz") if path.stem != "filling")
     for stem in painted:
@@ -60,14 +62,14 @@ def _person(run: Run, track: Track, sums: DetailSums) -> Person:
         texture_sums = _add_texture(texture_sums, albedo, weight)
     filling = jnp.asarray(run.journal.load("texture/filling")["albedo"], jnp.float32)
     neutral_mm = jnp.asarray(track.neutral.vertices_mm)
-    return fuse_person(neutral_mm, sums, texture_sums, filling, templates=run.templates)
+    return fuse_person(neutral_mm, sums, texture_sums, filling, templates=run.full.templates)
 
 
 _add_texture = jax.jit(add_texture)
 
 
 def _write_animation(run: Run, fused: Fused, track: Track, textures: dict[str, np.ndarray]) -> None:
-    model = run.templates.model
+    model = run.full.templates.model
     neutral = track.neutral
     normals = np.asarray(vertex_normals(jnp.asarray(neutral.vertices_mm), model.triangles))
     write_animation(
@@ -86,10 +88,10 @@ def arkit_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _morphs_mm(model: MorphableModel, identity: np.ndarray) -> np.ndarray:
     """What each expression adds to this person's neutral face."""
-    identity = jnp.asarray(identity)
+    person = jnp.asarray(identity)
     units = jnp.eye(model.expression_basis_mm.shape[0])
-    neutral_mm = np.asarray(_shape(identity, 0.0 * units[0], model))
-    return np.stack([np.asarray(_shape(identity, unit, model)) - neutral_mm for unit in units])
+    neutral_mm = np.asarray(_shape(person, 0.0 * units[0], model))
+    return np.stack([np.asarray(_shape(person, unit, model)) - neutral_mm for unit in units])
 
 
 @jax.jit

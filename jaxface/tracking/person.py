@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.frame import Templates
 from jaxface.imaging.filling import complete
 from jaxface.imaging.filters import sample
 from jaxface.numerics import smoothstep
 from jaxface.stages.detail import DetailTemplate, Displaced, displace, displacement_map, normal_map
+from jaxface.templates import Templates
 from jaxface.types import DetailMesh, Mesh, TextureMaps
 
 ENOUGH = (0.01, 0.06)  # summed weight between which a texel's own colour replaces the filling; one frame at 60 degrees

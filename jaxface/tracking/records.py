@@ -16,10 +16,12 @@ class TrackSettings:
     `fuse` is "bundle" (one identity fitted to all frames) or "mean" (the mean of the frames' own, as printed); `smooth`
     the strength of the temporal terms, 0 none; `ordered` whether neighbours in time are alike (a video) or not
     (photos of one person); `meshes` "", "ply" or "obj" for a detailed mesh a frame; `chunk` frames at a time, None: as
-    many as the device holds.
+    many as the device holds. `coarse` and `parsing` name networks as for photos (`pipeline.reconstruct`).
     """
 
     model: str | None = None
+    coarse: str = "landmarks"
+    parsing: str = "landmarks"
     preset: str = "default"
     size: int = 512
     fuse: str = "bundle"
@@ -50,7 +52,8 @@ class Track:
     `pose` and `expression` are smoothed, `raw_pose` and `raw_expression` each frame's own with the shared identity;
     `single_identity` is what each frame alone would say. `residual_px` is the rms landmark residual (pixels of the
     frame), `shading_residual` the median |I' - I| over skin, `confidence` the landmarks' mean confidence; NaN
-    where there is none. `jitter` holds the figures of `evaluation.motion`. `neutral` is the person.
+    where there is none. `jitter` holds the figures of `evaluation.motion`. `neutral` is the person,
+    `detector` the name of what found the landmarks.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Track:
     jitter: dict[str, float]
     notes: tuple[str, ...]
     settings: TrackSettings
+    detector: str
     model_name: str
     model_licence: str
     expression_names: tuple[str, ...]

@@ -10,6 +10,7 @@ import math
 import os
 import textwrap
 import warnings
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -71,7 +72,7 @@ def write_track_result(path: str | os.PathLike, track: Track) -> None:
 
 def track_json(track: Track) -> dict:
     """The clip as plain JSON values: frames counted by status, jitter, the person's identity, the model and its
-    licence, settings, notes, versions; what is not finite is null."""
+    licence, the detector, settings, notes, versions; what is not finite is null."""
     counts = count_states(track)
     found = versions()
     return plain(
@@ -83,6 +84,7 @@ def track_json(track: Track) -> dict:
             "jitter": track.jitter,
             "identity": np.asarray(track.identity),
             "model": {"name": track.model_name, "licence": track.model_licence},
+            "detector": track.detector,
             "settings": dataclasses.asdict(track.settings),
             "notes": track.notes,
             "versions": {name: found[name] for name in ("jaxface", "jax")},
@@ -140,7 +142,8 @@ def _columns(track: Track) -> dict[str, list]:
     numbers |= {f"translation_{axis}_px": places[:, place] for place, axis in enumerate("xy")}
     numbers["px_per_mm"] = np.exp(np.asarray(pose.log_scale, np.float64))
     texts = {name: [_fixed(value, digits) for value in numbers[name]] for name, digits in _DIGITS.items()}
-    first = {"frame": list(range(len(track.status))), "name": list(track.frame_names), "time_s": texts.pop("time_s")}
+    first: dict[str, list] = {"frame": list(range(len(track.status))), "name": list(track.frame_names)}
+    first["time_s"] = texts.pop("time_s")
     return first | {"status": list(track.status), "reason": [" ".join(each.split()) for each in track.reason]} | texts
 
 
@@ -187,12 +190,12 @@ def _draw_states(axes: Axes, track: Track) -> None:
     counts = count_states(track)
     for state, colour in STATE_COLOURS.items():
         runs = _runs(np.array(track.status) == state)
-        edge = {"linewidth": 0.0 if state == "ok" else 0.8, "edgecolor": colour}
+        edge: dict[str, Any] = {"linewidth": 0.0 if state == "ok" else 0.8, "edgecolor": colour}
         axes.broken_barh(runs, (0.0, 1.0), facecolor=colour, label=f"{state}: {counts[state]}", **edge)
     axes.set(yticks=[], ylim=(0.0, 1.0), xlim=(-0.5, len(track.status) - 0.5), xlabel="frame")
     axes.spines[["top", "left", "right"]].set_visible(False)
     axes.set_ylabel("status", rotation=0, ha="right", va="center")
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.legend(loc="upper right", bbox_to_anchor=(1.0, -0.9), ncols=3, frameon=False, fontsize=9)
 
 

@@ -1,6 +1,5 @@
 """What the steps of one tracking run have in common (host side)."""
 
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,25 +7,28 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxface.frame import Templates
 from jaxface.io.video import Clip
-from jaxface.presets import PRESETS
-from jaxface.tracking import devices, frame_steps
-from jaxface.tracking.frame_steps import Shared
+from jaxface.mapping import FrameMap, pad
+from jaxface.models.tools import Tools
+from jaxface.program import Stage, mapped
+from jaxface.state import Shared, State, View
 from jaxface.tracking.journal import Journal
 from jaxface.tracking.records import TrackSettings
 from jaxface.tracking.threads import Timeline, Writer
 from jaxface.types import Detector
+from jaxface.verdicts import Verdict
 
 Progress = Callable[[str, int, int | None], None]
 
 
 class Run(NamedTuple):
-    """One clip on its way: settings, tools, and the functions that map frames over the devices."""
+    """One clip on its way: settings, tools, and what frames share in the small crops (`look`) and in the user's."""
 
     clip: Clip
     settings: TrackSettings
-    templates: Templates
+    tools: Tools
+    look: Shared
+    full: Shared
     detector: Detector
     folder: pathlib.Path
     journal: Journal
@@ -34,19 +36,26 @@ class Run(NamedTuple):
     timeline: Timeline
     progress: Progress
     chunk: int
-    mapped: dict[str, Callable]
 
-    def call(self, name: str, *frames: Any, shared: Shared) -> Any:
-        """Maps a step over a chunk of at most `chunk` frames; the result may stay on the devices."""
-        number = len(jax.tree.leaves(frames)[0])
+    def padded(self, tree: Any) -> Any:
+        """Frames in host arrays, the last one repeated until the chunk is full: each program compiles once."""
+        return pad(tree, length=self.chunk)
+
+    def call(self, function: FrameMap, *frames: Any, shared: Any) -> Any:
+        """Maps a function over a full chunk; the result stays on the devices."""
         with self.timeline.lane("device"):
-            padded = frames if number == self.chunk else devices.pad(frames, length=self.chunk)
-            result = jax.block_until_ready(self.mapped[name](*padded, shared=shared))
-        return result if number == self.chunk else jax.tree.map(lambda leaf: leaf[:number], result)
+            return function(*frames, shared=shared)
 
-    def fetch(self, name: str, *frames: Any, shared: Shared) -> Any:
-        """The same as host arrays."""
-        return jax.tree.map(np.asarray, self.call(name, *frames, shared=shared))
+    def stage(self, stage: Stage, state: State, views: View, *, shared: Shared) -> tuple[State, Verdict]:
+        """Runs a stage over a full chunk; its verdicts are host arrays."""
+        state, verdicts = self.call(mapped(stage), state, views, shared=shared)
+        return state, jax.tree.map(np.asarray, verdicts)
+
+    def fetch(self, function: FrameMap, *frames: Any, shared: Any) -> Any:
+        """Maps a function over at most a chunk of frames in host arrays; the result is host arrays."""
+        number = len(jax.tree.leaves(frames)[0])
+        result = self.call(function, *self.padded(frames), shared=shared)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:number], result)
 
     def commit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Has a chunk written while the work goes on."""
@@ -55,25 +64,3 @@ class Run(NamedTuple):
     def _commit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         with self.timeline.lane("write"):
             self.journal.commit(name, arrays)
-
-
-def map_steps(settings: TrackSettings) -> dict[str, Callable]:
-    """The steps, ready to map over chunks; each compiles once."""
-    return _map_steps(settings.preset, settings.size)
-
-
-@functools.lru_cache(maxsize=4)
-def _map_steps(preset: str, size: int) -> dict[str, Callable]:
-    small, full = PRESETS[preset](size=frame_steps.LOOK_SIZE), PRESETS[preset](size=size)
-    functions = {
-        "locate": frame_steps.locate,
-        "look": functools.partial(frame_steps.look, preset=small),
-        "rejoin": frame_steps.rejoin,
-        "settle": functools.partial(frame_steps.settle, preset=small),
-        "deform": functools.partial(frame_steps.deform, preset=small),
-        "aim": functools.partial(frame_steps.aim, size=size),
-        "refine": functools.partial(frame_steps.refine, preset=full),
-        "lift": frame_steps.lift,
-        "place": frame_steps.place,
-    }
-    return {name: devices.frame_map(function) for name, function in functions.items()}

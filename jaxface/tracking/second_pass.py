@@ -14,23 +14,28 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxface import checks
+from jaxface import program
+from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.energies.temporal import DetailState, filter_detail, unseen_detail
 from jaxface.export.meshes import write_obj, write_ply
+from jaxface.io.arrays import host_array
 from jaxface.io.atomic import new_file
 from jaxface.io.video import read_frames
+from jaxface.mapping import at, frame_map, join, stack
 from jaxface.morphable.pose import rotation_matrix
-from jaxface.rendering.camera import crop_camera, crop_pose
+from jaxface.rendering.camera import cropped
 from jaxface.stages import detail
-from jaxface.tracking.first_pass import chunk_name, cut_window
-from jaxface.tracking.frame_steps import PANEL, Posed, Refined, Shared
-from jaxface.tracking.named_arrays import at, join, pack, stack, unpack
+from jaxface.state import Shared, State, View
+from jaxface.tracking.first_pass import ABSENT, chunk_name, cut_window
+from jaxface.tracking.frame_steps import PANEL, aim, lift, pose
+from jaxface.tracking.named_arrays import pack, unpack
 from jaxface.tracking.person import DetailSums, add_detail, no_detail
 from jaxface.tracking.person_fit import Fused
 from jaxface.tracking.run import Run
 from jaxface.tracking.smoothing import Smoothed
 from jaxface.tracking.threads import prefetch
 from jaxface.types import Crop, Mesh
+from jaxface.verdicts import Verdict, reason
 
 DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust: a gain of 1/2 (not yet measured)
 _KEY_FRAMES = 9  # frames whose albedo is painted on the person
@@ -53,12 +58,12 @@ def refine(run: Run, fused: Fused, smoothed: Smoothed) -> DetailSums:
     keys = key_frames(fused, smoothed)
     (run.folder / "frames").mkdir(parents=True, exist_ok=True)
     number = len(fused.reason)
-    with contextlib.closing(prefetch(_posed(run, fused, smoothed, crops, first), depth=2 * run.chunk)) as stream:
+    with contextlib.closing(prefetch(_seen(run, fused, smoothed, crops, first), depth=2 * run.chunk)) as stream:
         for index in itertools.count(first):
-            posed = list(itertools.islice(stream, run.chunk))
-            if not posed:
+            seen = list(itertools.islice(stream, run.chunk))
+            if not seen:
                 break
-            carried = _refine_chunk(run, fused, keys, index, stack(posed), carried)
+            carried = _refine_chunk(run, fused, keys, index, seen, carried)
             run.progress("refine", min((index + 1) * run.chunk, number), number)
     run.writer.flush()
     return carried.sums
@@ -96,7 +101,7 @@ def overlay(run: Run, *, num_chunks: int) -> Iterator[np.ndarray]:
 def _carried(run: Run) -> Carried:
     if run.journal.has("refine/carried"):
         return unpack(run.journal.load("refine/carried"), "carried", kind=Carried)
-    template = run.templates.detail
+    template = run.full.templates.detail
     sums = no_detail(template)
     return Carried(unseen_detail(num_vertices=sums.weight.shape[0]), sums, np.array(0))
 
@@ -107,46 +112,57 @@ def _aim(run: Run, fused: Fused, smoothed: Smoothed) -> Crop:
     for start in range(0, number, run.chunk):
         rows = slice(start, min(start + run.chunk, number))
         face, camera = jax.tree.map(lambda leaf, rows=rows: leaf[rows], (smoothed.face, fused.camera))
-        crops.append(run.fetch("aim", face, camera, shared=fused.shared))
+        crops.append(run.fetch(frame_map(aim, size=run.settings.size), face, camera, shared=fused.person))
     return join(crops)
 
 
-def _posed(run: Run, fused: Fused, smoothed: Smoothed, crops: Crop, first: int) -> Iterator[Posed]:
-    """Frames with their windows, from the first chunk that is not done."""
-    size, reader = run.settings.size, iter(read_frames(run.clip, first=first * run.chunk))
+def _seen(run: Run, fused: Fused, smoothed: Smoothed, crops: Crop, first: int) -> Iterator[tuple[FaceUnknowns, View]]:
+    """Faces and views with their windows, from the first chunk that is not done."""
+    reader = iter(read_frames(run.clip, first=first * run.chunk))
     for t in range(first * run.chunk, len(fused.reason)):
         with run.timeline.lane("decode"):
             frame = next(reader, None)
             image = None if frame is None else frame.image
             crop = at(crops, index=t)
-            window = np.zeros((size, size, 3), np.uint8) if image is None else cut_window(image, crop, size=size)
-        counts = np.float32(image is not None and not fused.reason[t])
-        face, camera = at(smoothed.face, index=t), at(fused.camera, index=t)
-        yield Posed(face, camera, fused.image_size_px[t], crop, window, counts)
+            window, parsing = cut_window(image, crop, run.tools, size=run.settings.size)
+        view = View(
+            landmarks=ABSENT, camera=at(fused.camera, index=t), image_size_px=host_array(fused.image_size_px[t]),
+            counts=host_array(image is not None and not fused.reason[t], dtype=np.float32), crop=crop,
+            window=host_array(window), parsing=parsing,
+        )  # fmt: skip
+        yield at(smoothed.face, index=t), view
 
 
-def _refine_chunk(run: Run, fused: Fused, keys: list[int], index: int, posed: Posed, carried: Carried) -> Carried:
-    shared, number = fused.shared, len(posed.counts)
-    refined: Refined = run.call("refine", posed, shared=shared)
+def _refine_chunk(
+    run: Run, fused: Fused, keys: list[int], index: int, seen: list[tuple[FaceUnknowns, View]], carried: Carried
+) -> Carried:
+    number, host_faces, host_views = len(seen), stack([face for face, _ in seen]), stack([view for _, view in seen])
+    faces, views = run.padded((host_faces, host_views))
+    views = views._replace(counts=np.where(np.arange(run.chunk) < number, views.counts, np.float32(0.0)))
+    state, _ = run.call(frame_map(pose, size=run.settings.size), faces, views.camera, shared=fused.person)
+    verdicts = {}
+    for stage in program.SURFACE:
+        state, verdicts[stage.name] = run.stage(stage, state, views, shared=run.full)
     strength = DETAIL_STRENGTH * run.settings.smooth if run.settings.ordered else 0.0
     with run.timeline.lane("device"):
-        steady_mm, state, sums = _steady(
-            refined.mesh, jnp.asarray(posed.counts), carried.detail, carried.sums, strength=strength
+        steady_mm, detail_state, sums = _steady(
+            state.mesh, jnp.asarray(views.counts), carried.detail, carried.sums, strength=strength
         )
     for row in range(number):
         if index * run.chunk + row in keys:
-            _paint(run, at(refined, index=row), at(posed, index=row), shared, index * run.chunk + row, keys)
-    meshes, pictures = run.call("lift", posed, steady_mm, shared=shared)
-    carried = Carried(state, sums, np.array(index + 1))
-    notes = [_note(refined, row) if posed.counts[row] else "" for row in range(number)]
-    host = jax.tree.map(np.asarray, (refined.maps.light, refined.maps.height_px, refined.maps.mask, pictures, carried))
-    light, height_px, mask, pictures, carried = host
+            _paint(run, at(state, index=row), at(views, index=row), index * run.chunk + row, keys)
+    meshes, pictures, height_px = run.call(frame_map(lift), state, views, steady_mm, shared=run.full)
+    known = jax.tree.map(
+        lambda leaf: np.asarray(leaf)[:number], (state.scene.light, height_px, state.scene.covered, pictures)
+    )
+    light, height_px, mask, pictures = known
+    carried = jax.tree.map(np.asarray, Carried(detail_state, sums, np.array(index + 1)))
     dense = jax.tree.map(np.asarray, meshes) if run.settings.meshes else None
-    run.writer.submit(_write_frames, run, index, posed, light, height_px, mask, dense)
-    stills = [_still(posed.window[row], pictures[row]) for row in range(number)]
+    run.writer.submit(_write_frames, run, index, host_faces, host_views, light, height_px, mask, dense)
+    stills = [_still(host_views.window[row], pictures[row]) for row in range(number)]
     arrays = {
         "light": light,
-        "note": np.array(notes),
+        "note": np.array([_note(verdicts, row) if host_views.counts[row] else "" for row in range(number)]),
         "stills": np.concatenate(stills),
         "still_ends": np.cumsum([len(still) for still in stills]),
     }
@@ -165,35 +181,33 @@ def _steady(mesh, counts, state, sums, *, strength):
     return steady_mm, state, sums
 
 
-def _paint(run: Run, refined: Refined, posed: Posed, shared: Shared, number: int, keys: list[int]) -> None:
+def _paint(run: Run, state: State, view: View, number: int, keys: list[int]) -> None:
     """What a key frame shows of the person's albedo; the first of them, the most frontal, also the whole texture."""
-    albedo, weight = _see(refined, posed, shared)
+    albedo, weight = _see(state, view, run.full)
     run.commit(
         f"texture/{number:06d}", {"albedo": np.asarray(albedo, np.float16), "weight": np.asarray(weight, np.float16)}
     )
     if number == keys[0]:
-        run.commit("texture/filling", {"albedo": np.asarray(_bake(refined, posed, shared), np.float16)})
+        run.commit("texture/filling", {"albedo": np.asarray(_bake(state, view, run.full), np.float16)})
 
 
 @jax.jit
-def _see(refined: Refined, posed: Posed, shared: Shared):
-    pose, camera = crop_pose(posed.face.pose, posed.crop), crop_camera(posed.camera, posed.crop)
-    return detail.seen_albedo(refined.mesh, refined.maps, pose, camera, template=shared.templates.detail)
+def _see(state: State, view: View, shared: Shared):
+    crop_pose, crop_camera = cropped(state.fit.pose, view.camera, view.crop)
+    maps = program.fine_maps(state)
+    return detail.seen_albedo(state.mesh, maps, crop_pose, crop_camera, template=shared.templates.detail)
 
 
 @jax.jit
-def _bake(refined: Refined, posed: Posed, shared: Shared):
-    pose, camera = crop_pose(posed.face.pose, posed.crop), crop_camera(posed.camera, posed.crop)
-    templates = shared.templates
-    return detail.bake(
-        refined.mesh, refined.maps, pose, camera, model=templates.model, template=templates.detail
-    ).albedo
+def _bake(state: State, view: View, shared: Shared):
+    return program.texture(state, program.fine_maps(state), view, shared).albedo
 
 
-def _note(refined: Refined, row: int) -> str:
-    for phase, figures in zip((1, 2), refined.figures, strict=True):
-        if reason := checks.phase_reason({name: float(value[row]) for name, value in figures.items()}):
-            return f"fine phase {phase} left out: {reason}"
+def _note(verdicts: dict[str, Verdict], row: int) -> str:
+    """The first stage that was left out of a frame, and why."""
+    for name, verdict in verdicts.items():
+        if why := reason(name, at(verdict, index=row)):
+            return f"{name} left out: {why}"
     return ""
 
 
@@ -204,33 +218,29 @@ def _still(window: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     return np.frombuffer(iio.imwrite("<bytes>", row, plugin="pillow", extension=".jpeg", quality=_QUALITY), np.uint8)
 
 
-def _write_frames(run: Run, index: int, posed: Posed, light, height_px, mask, dense) -> None:
+def _write_frames(run: Run, index: int, faces, views, light, height_px, mask, dense) -> None:
     """`frames/000123.npz` and, if wanted, the frame's mesh."""
     with run.timeline.lane("write"):
         for row in range(len(light)):
             stem = run.folder / "frames" / f"{index * run.chunk + row:06d}"
-            face, crop = at(posed.face, index=row), at(posed.crop, index=row)
+            face, crop = at(faces, index=row), at(views.crop, index=row)
             px_per_mm = np.exp(face.pose.log_scale) * crop.zoom
             height_mm = np.where(mask[row] > 0.5, height_px[row] / px_per_mm, np.nan).astype(np.float16)
             arrays = pack(pose=face.pose, crop=crop, expression=face.expression) | {
                 "identity": face.identity, "light": light[row], "height_mm": height_mm, "px_per_mm": px_per_mm,
-                "counts": posed.counts[row],
+                "counts": views.counts[row],
             }  # fmt: skip
             _write_npz(stem.with_suffix(".npz"), arrays)
             if dense is not None:
-                _write_mesh(run, stem, at(dense, index=row))
+                write_mesh(stem, at(dense, index=row), run.full.templates.detail, kind=run.settings.meshes)
 
 
-def _write_mesh(run: Run, stem: pathlib.Path, shape: detail.Displaced) -> None:
-    template = run.templates.detail
-    mesh = Mesh(
-        shape.vertices_mm,
-        *(np.asarray(x) for x in (template.subdivision.triangles, template.uvs, template.uv_triangles)),
-    )
-    if run.settings.meshes == "ply":
-        write_ply(stem.with_suffix(".ply"), mesh, normals=shape.normals)
-    else:
-        write_obj(stem.with_suffix(".obj"), mesh, normals=shape.normals)
+def write_mesh(stem: pathlib.Path, shape: detail.Displaced, template: detail.DetailTemplate, *, kind: str) -> None:
+    """A frame's mesh as `kind`, "ply" or "obj", without colours: those are the person's."""
+    corners = (template.subdivision.triangles, template.uvs, template.uv_triangles)
+    mesh = Mesh(host_array(shape.vertices_mm), *(np.asarray(values) for values in corners))
+    write = write_ply if kind == "ply" else write_obj
+    write(stem.with_suffix(f".{kind}"), mesh, normals=host_array(shape.normals))
 
 
 def _write_npz(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.evaluation import motion
+from jaxface.io.arrays import host_array
+from jaxface.mapping import at
 from jaxface.solvers.trajectory import smooth_trajectory
-from jaxface.tracking.frame_steps import Shared, place
-from jaxface.tracking.named_arrays import at
+from jaxface.tracking.frame_steps import Person, place
 from jaxface.tracking.person_fit import Fused
 from jaxface.types import MorphableModel, Pose, Region
 
@@ -36,12 +37,12 @@ def smooth(fused: Fused, *, strength: float, ordered: bool, model: MorphableMode
     good = np.array([not reason for reason in fused.reason])
     if not good.any():
         raise ValueError("no frame counts")
-    estimates = _as_rows(fused.state.face)
+    estimates = _as_rows(fused.face)
     raw = _bridged(estimates, good)
     rows = raw
     if ordered and strength > 0.0:
         information = np.where(good[:, None, None], fused.motion, 0.0).astype(np.float32)
-        px_per_mm = float(np.exp(np.median(fused.state.face.pose.log_scale[good])))
+        px_per_mm = float(np.exp(np.median(fused.face.pose.log_scale[good])))
         rows = np.asarray(
             _smooth(
                 jnp.asarray(np.where(good[:, None], estimates, 0.0), jnp.float32),
@@ -54,7 +55,7 @@ def smooth(fused: Fused, *, strength: float, ordered: bool, model: MorphableMode
         )
         low, high = model.expression_bounds
         rows = np.concatenate([rows[:, :_POSE], np.clip(rows[:, _POSE:], low, high)], axis=1)
-    identity = np.broadcast_to(np.asarray(fused.shared.identity), (len(rows), len(fused.shared.identity)))
+    identity = np.broadcast_to(np.asarray(fused.person.identity), (len(rows), len(fused.person.identity)))
     status = _status(good, fused.time_s, ordered=ordered)
     return Smoothed(_as_faces(rows, identity), _as_faces(raw, identity), status)
 
@@ -64,14 +65,14 @@ _smooth = jax.jit(smooth_trajectory, static_argnames="num_rounds")
 
 def jitter_figures(fused: Fused, smoothed: Smoothed) -> dict[str, float]:
     """Mean acceleration and spread of the head's surface in the camera frame, with and without the temporal term."""
-    shared = fused.shared
-    chosen = np.flatnonzero(np.asarray(shared.templates.model.vertex_regions) < Region.OUTSIDE)
-    chosen = jnp.asarray(chosen[:: max(1, len(chosen) // _JITTER_VERTICES)])
+    model = fused.person.shared.templates.model
+    on_face = np.flatnonzero(np.asarray(model.vertex_regions) < Region.OUTSIDE)
+    chosen = jnp.asarray(on_face[:: max(1, len(on_face) // _JITTER_VERTICES)])
     figures = {}
     for name, faces in (("", smoothed.face), ("raw_", smoothed.raw)):
         rows = range(len(fused.reason))
         paths = np.stack(
-            [np.asarray(_place(at(faces, index=t), at(fused.camera, index=t), chosen, shared)) for t in rows]
+            [np.asarray(_place(at(faces, index=t), at(fused.camera, index=t), chosen, fused.person)) for t in rows]
         )
         figures[f"{name}jitter_mm_per_frame2"] = float(motion.jitter(paths)) if len(paths) > 2 else 0.0
         figures[f"{name}spread_mm"] = float(motion.spread(paths))
@@ -79,8 +80,8 @@ def jitter_figures(fused: Fused, smoothed: Smoothed) -> dict[str, float]:
 
 
 @jax.jit
-def _place(face, camera, chosen, shared: Shared):
-    return place(face, camera, shared=shared)[chosen]
+def _place(face, camera, chosen, person: Person):
+    return place(face, camera, shared=person)[chosen]
 
 
 def _as_rows(face: FaceUnknowns) -> np.ndarray:
@@ -92,8 +93,8 @@ def _as_rows(face: FaceUnknowns) -> np.ndarray:
 
 
 def _as_faces(rows: np.ndarray, identity: np.ndarray) -> FaceUnknowns:
-    rows = rows.astype(np.float32)
-    return FaceUnknowns(Pose(rows[:, :3], rows[:, 3:5], rows[:, 5]), identity.astype(np.float32), rows[:, _POSE:])
+    x = host_array(rows, dtype=np.float32)
+    return FaceUnknowns(Pose(x[:, :3], x[:, 3:5], x[:, 5]), host_array(identity, dtype=np.float32), x[:, _POSE:])
 
 
 def _bridged(rows: np.ndarray, good: np.ndarray) -> np.ndarray:

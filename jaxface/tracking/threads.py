@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ from jaxface.io.atomic import new_file
 _PATIENCE_S = 5.0
 
 
-def prefetch(iterable: Iterable, *, depth: int) -> Iterator:
+def prefetch(iterable: Iterable, *, depth: int) -> Generator:
     """The same items, made ahead in a thread of its own: at most `depth` wait, or are being made, at any time.
 
     The thread starts with the first `next`. An error of `iterable` is raised here, after the items before it. Closing
@@ -36,8 +36,9 @@ class _Last(NamedTuple):
     error: BaseException | None
 
 
-def _prefetched(iterable: Iterable, depth: int) -> Iterator:
-    items, room, unwanted = queue.SimpleQueue(), threading.Semaphore(depth), threading.Event()
+def _prefetched(iterable: Iterable, depth: int) -> Generator:
+    items: queue.SimpleQueue = queue.SimpleQueue()
+    room, unwanted = threading.Semaphore(depth), threading.Event()
     thread = threading.Thread(target=_produce, args=(iterable, items, room, unwanted), daemon=True, name="prefetch")
     stop = functools.partial(_stop, thread, unwanted, room)
     atexit.register(stop)  # for iterators that nobody closes
@@ -85,7 +86,8 @@ class Writer:
     def __init__(self, *, depth: int):
         if depth < 1:
             raise ValueError("the depth must be at least 1")
-        self._calls, self._room, self._depth = queue.SimpleQueue(), threading.Semaphore(depth), depth
+        self._calls: queue.SimpleQueue = queue.SimpleQueue()
+        self._room, self._depth = threading.Semaphore(depth), depth
         self._error: BaseException | None = None
         self._unwanted = False
         self._thread = threading.Thread(target=self._work, daemon=True, name="writer")

@@ -14,20 +14,22 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface import frame
+from jaxface import mapping
 from jaxface.detection import sources
 from jaxface.export.report import versions
+from jaxface.io.arrays import host_array
 from jaxface.io.video import fingerprint, open_clip
-from jaxface.models import store
+from jaxface.models import tools
 from jaxface.morphable.linear import face_shape
 from jaxface.presets import PRESETS
-from jaxface.tracking import devices, outputs
-from jaxface.tracking.first_pass import look
-from jaxface.tracking.frame_steps import Shared
+from jaxface.state import Shared
+from jaxface.templates import prepare
+from jaxface.tracking import first_pass, outputs
+from jaxface.tracking.frame_steps import LOOK_SIZE
 from jaxface.tracking.journal import MANIFEST, MARKER, open_journal
 from jaxface.tracking.person_fit import fuse
 from jaxface.tracking.records import Track, TrackSettings
-from jaxface.tracking.run import Progress, Run, map_steps
+from jaxface.tracking.run import Progress, Run
 from jaxface.tracking.second_pass import load_light, load_notes, refine
 from jaxface.tracking.smoothing import jitter_figures, smooth
 from jaxface.tracking.threads import Timeline, Writer
@@ -61,11 +63,11 @@ def track(
         raise FaceError(f"There is no preset {settings.preset!r}; take one of {', '.join(PRESETS)}.")
     chosen = {name: getattr(settings, name) for name in ("start", "stop", "stride", "max_frames")}
     clip = open_clip(source, **chosen)
-    model = store.resolve(settings.model)
+    used = tools.choose(model=settings.model, coarse=settings.coarse, parsing=settings.parsing)
     wanted = settings.chunk or (None if overwrite else _begun_with(folder))
-    chunk = devices.chunk_length(size=settings.size, num_frames=clip.num_frames, override=wanted)
+    chunk = mapping.chunk_length(size=settings.size, num_frames=clip.num_frames, override=wanted)
     detector = sources.as_detector(landmarks)
-    own = {"model": model.name, "chunk": chunk, "landmarks": sources.name_of(detector)}
+    own = {"model": used.model.name, "chunk": chunk, "landmarks": sources.name_of(detector)}
     identity = {
         "input": fingerprint(clip),
         "settings": dataclasses.asdict(settings) | own,
@@ -78,40 +80,39 @@ def track(
     ):
         if overwrite:
             _clear(folder)
-        templates = frame.prepare(model)
+        templates = prepare(used.model)
+        look, full = (Shared(templates, PRESETS[settings.preset](size=size)) for size in (LOOK_SIZE, settings.size))
         progress, timeline = progress or (lambda *_: None), timeline or Timeline()
-        mapped = map_steps(settings)
-        run = Run(clip, settings, templates, detector, folder, journal, writer, timeline, progress, chunk, mapped)
+        run = Run(clip, settings, used, look, full, detector, folder, journal, writer, timeline, progress, chunk)
         return _track(run)
 
 
 def _track(run: Run) -> Track:
-    templates, settings = run.templates, run.settings
-    model = templates.model
-    shared = Shared(templates, jnp.zeros(model.identity_basis_mm.shape[0]), jnp.zeros_like(model.mean_mm))
-    looked = look(run, shared)
-    fused = fuse(run, looked, shared)
+    settings, model = run.settings, run.tools.model
+    looked = first_pass.look(run)
+    fused = fuse(run, looked)
     if all(fused.reason):
         raise FaceError(f"No frame of {run.clip.name} could be tracked (the first: {fused.reason[0]}).")
     smoothed = smooth(fused, strength=settings.smooth, ordered=settings.ordered, model=model)
     sums = refine(run, fused, smoothed)
 
-    neutral_mm = face_shape(fused.shared.identity, jnp.zeros(model.expression_basis_mm.shape[0]), model=model)
+    neutral_mm = face_shape(fused.person.identity, jnp.zeros(model.expression_basis_mm.shape[0]), model=model)
     good = np.array([not reason for reason in fused.reason])
-    residuals = [np.where(good, values, np.nan) for values in (fused.state.residual_px, fused.state.shading_residual)]
+    residuals = [np.where(good, values, np.nan) for values in (fused.residual_px, fused.shading_residual)]
     notes = load_notes(run, num_chunks=looked.num_chunks)
     result = Track(
         name=run.clip.name, frames_per_second=run.clip.frames_per_second,
         frame_names=tuple(fused.name), times_s=fused.time_s, status=smoothed.status,
         reason=tuple(reason or note for reason, note in zip(fused.reason, notes, strict=True)),
         confidence=np.where(good, fused.confidence, np.nan), residual_px=residuals[0], shading_residual=residuals[1],
-        pose=smoothed.face.pose, expression=smoothed.face.expression, raw_pose=smoothed.raw.pose,
-        raw_expression=smoothed.raw.expression, light=load_light(run, num_chunks=looked.num_chunks),
-        identity=np.asarray(fused.shared.identity), single_identity=fused.single_identity,
-        neutral=Mesh(np.asarray(neutral_mm + fused.shared.offset_mm), *_topology(model)),
+        pose=smoothed.face.pose, expression=host_array(smoothed.face.expression), raw_pose=smoothed.raw.pose,
+        raw_expression=host_array(smoothed.raw.expression), light=load_light(run, num_chunks=looked.num_chunks),
+        identity=np.asarray(fused.person.identity), single_identity=fused.single_identity,
+        neutral=Mesh(np.asarray(neutral_mm + fused.person.offset_mm), *_topology(model)),
         jitter=jitter_figures(fused, smoothed) if settings.ordered else {},
         notes=tuple(([looked.complaint] if looked.complaint else []) + fused.notes), settings=settings,
-        model_name=model.name, model_licence=model.licence, expression_names=model.expression_names,
+        detector=sources.name_of(run.detector), model_name=model.name, model_licence=model.licence,
+        expression_names=model.expression_names,
     )  # fmt: skip
     outputs.write_all(run, fused, result, sums, num_chunks=looked.num_chunks)
     return result

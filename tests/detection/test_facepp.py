@@ -13,6 +13,7 @@ from jaxface.detection.files import read_landmarks
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix
+from jaxface.presets import COARSE
 from jaxface.rendering.camera import project
 from jaxface.stages import coarse
 from jaxface.types import Camera, FaceError, Pose
@@ -188,7 +189,7 @@ def test_a_mirrored_answer_swaps_the_sides(tmp_path, model):
 
 @pytest.fixture(scope="module")
 def fit_of(model):
-    return jax.jit(lambda landmarks: coarse.run(landmarks, model=model, camera=CAMERA))
+    return jax.jit(lambda landmarks: coarse.run(landmarks, model=model, camera=CAMERA, weights=COARSE))
 
 
 @pytest.mark.parametrize("rotation", [(0.0, 0.0, 0.0), (0.1, -0.2, 0.3)])

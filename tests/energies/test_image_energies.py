@@ -6,6 +6,7 @@ import oracles
 import pytest
 from scenes import random_scene
 
+from jaxface import presets
 from jaxface.energies import albedo, depth, specular
 from jaxface.imaging import rtv
 
@@ -19,7 +20,9 @@ def scene():
 
 def of_albedo(scene, per_channel=True):
     names = ("image", "shading", "specular", "mean_albedo", "mask")
-    return lambda x: albedo.albedo_energy(x, sigma=SIGMA, per_channel=per_channel, **{n: scene[n] for n in names})
+    return lambda x: albedo.albedo_energy(
+        x, weights=presets.EQ6, sigma=SIGMA, per_channel=per_channel, **{n: scene[n] for n in names}
+    )
 
 
 def of_depth(scene, as_printed=False, weights=depth.DepthWeights(0.01, 0.05, 0.02, 2.5, 1.3)):
@@ -31,10 +34,9 @@ def of_depth(scene, as_printed=False, weights=depth.DepthWeights(0.01, 0.05, 0.0
 
 def albedo_twin(scene):
     double = {name: value.astype(np.float64) for name, value in scene.items()}
-    default = albedo.AlbedoWeights()
     return lambda x: oracles.albedo_energy(
         x, double["image"], double["shading"], double["specular"], double["mean_albedo"], double["mask"],
-        default.colour, default.detail, SIGMA, rtv.EPS, rtv.ETA,
+        *presets.EQ6, SIGMA, rtv.EPS, rtv.ETA,
     )  # fmt: skip
 
 
@@ -96,8 +98,10 @@ def test_bright_means_toward_the_viewer(scene):
 
 def test_specular_minimiser_zeroes_the_gradient_of_eq_8(scene):
     diffuse, start = scene["albedo"] * scene["shading"], scene["image"] * np.float32(0.1)
-    best = specular.specular_minimiser(scene["image"], diffuse, start)
-    arguments = dict(image=scene["image"], diffuse=diffuse, specular_init=start, mask=scene["mask"])
+    best = specular.specular_minimiser(scene["image"], diffuse, start, weights=presets.EQ8)
+    arguments = dict(
+        image=scene["image"], diffuse=diffuse, specular_init=start, mask=scene["mask"], weights=presets.EQ8
+    )
     gradient = jax.grad(lambda x: specular.specular_energy(x, **arguments))(best)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-5)
     double = [x.astype(np.float64) for x in (best, scene["image"], diffuse, start, scene["mask"])]
@@ -112,7 +116,7 @@ def test_specular_minimiser_zeroes_the_gradient_of_eq_8(scene):
 def test_residual_as_beta_0_leaves_no_signal(scene):
     """Why the default does not follow Eq. 8 literally."""
     diffuse = scene["albedo"] * scene["shading"]
-    best = specular.specular_minimiser(scene["image"], diffuse, scene["image"] - diffuse)
+    best = specular.specular_minimiser(scene["image"], diffuse, scene["image"] - diffuse, weights=presets.EQ8)
     np.testing.assert_allclose(diffuse + best, scene["image"], atol=1e-6)
 
 

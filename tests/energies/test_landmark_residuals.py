@@ -9,6 +9,7 @@ import pytest
 from dome import dome_model
 from tiny_model import make_model
 
+from jaxface import presets
 from jaxface.energies.landmarks import (
     FaceUnknowns,
     landmark_offsets_mm,
@@ -52,8 +53,8 @@ def noisy_targets(x, *, noise_px=3.0):
     return make_targets(face, model=MODEL, px_per_mm=1.5)
 
 
-def handles_of(x, targets, *, model=MODEL, camera=CAMERA, border=0.3, independent=1e6):
-    return make_handles(x, targets, model=model, camera=camera, border=border, independent=independent)
+def handles_of(x, targets, *, model=MODEL, camera=CAMERA, independent=1e6):
+    return make_handles(x, targets, model=model, camera=camera, trust=presets.COARSE.trust, independent=independent)
 
 
 def slow_residuals(x, handles, targets, *, landmark_mm, outlier_mm):

@@ -1,6 +1,6 @@
 """Parts of albedo_ablation.py, detail_detection.py and segmentation.py."""
 
-import functools
+import dataclasses
 import types
 
 import jax
@@ -12,6 +12,7 @@ from common import faces, program
 
 from jaxface import presets
 from jaxface.energies.albedo import albedo_energy
+from jaxface.energies.scene import FineTerms
 from jaxface.geometry.normals import depth_normals
 from jaxface.morphable.default import load_default
 from jaxface.rendering.lighting import shading
@@ -35,14 +36,19 @@ def make_inputs(*, height=41, width=37):
     return FineInputs(sphere.image, heights, sphere.mask, sphere.mask, indicators, mean)
 
 
+def shortened(terms: FineTerms) -> FineTerms:
+    steps = {"albedo": 6, "phase1": 4, "phase2": 4}
+    phases = {name: dataclasses.replace(getattr(terms, name), num_steps=steps[name]) for name in steps}
+    return dataclasses.replace(terms, **phases)
+
+
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
 def test_with_rtv_it_is_the_library_s_fine_stage(preset):
-    inputs, chosen = make_inputs(), presets.PRESETS[preset](size=40)
-    schedule = chosen.schedule._replace(albedo_steps=6, phase1_steps=4, phase2_steps=4)
-    theirs = jax.jit(functools.partial(fine.run, schedule=schedule))(inputs, weights=chosen.weights)
-    ours = jax.jit(functools.partial(terms.run, term="colour + RTV", schedule=schedule))(inputs, chosen.weights)
+    inputs, chosen = make_inputs(), shortened(presets.PRESETS[preset](size=40).fine)
+    theirs = jax.jit(fine.run)(inputs, chosen)
+    ours = jax.jit(terms.run)(inputs, terms.with_detail(chosen, "colour + RTV"))
     assert float(jnp.max(jnp.abs(theirs.height_px - theirs.medium_height_px))) > 1e-3
-    for name in ("height_px", "phase1_height_px", "normals_image", "specular", "confidence", "depth_energies"):
+    for name in ("height_px", "phase1_height_px", "normals_image", "specular", "confidence"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=2e-4, atol=2e-4, err_msg=name)
     skin = np.asarray(theirs.confidence) > 0.999
     assert skin.sum() > 100
@@ -52,20 +58,18 @@ def test_with_rtv_it_is_the_library_s_fine_stage(preset):
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_the_energies(per_channel):
     """With RTV the library's own; without detail term less; Laplace's operator counts what it sees in grey levels."""
-    inputs, chosen = make_inputs(), presets.paper()
-    rng = np.random.default_rng(0)
+    inputs, rng = make_inputs(), np.random.default_rng(0)
     albedo, mean, shade = (jnp.asarray(rng.uniform(0.2, 0.9, inputs.image.shape), jnp.float32) for _ in range(3))
     shared = dict(image=inputs.image, shading=shade, specular=0.0, mean_albedo=mean, mask=inputs.prior)
-    schedule = chosen.schedule._replace(rtv_per_channel=per_channel, rtv_sigma=1.5)
+    settings = dict(sigma=1.5, per_channel=per_channel)
+    scene = types.SimpleNamespace(albedo=albedo, **shared)
     found = {
-        term: float(terms.albedo_energy(albedo, weights=chosen.weights, schedule=schedule, term=term, **shared))
-        for term in TERMS
+        term: float(terms.albedo_term(scene, presets.EQ6, detail=detail, **settings))
+        for term, detail in terms.TERMS.items()
     }
-    library = albedo_energy(albedo, weights=chosen.weights.albedo, sigma=1.5, per_channel=per_channel, **shared)
+    library = albedo_energy(albedo, weights=presets.EQ6, **settings, **shared)
     np.testing.assert_allclose(found["colour + RTV"], float(library), rtol=1e-6)
-    bare = albedo_energy(
-        albedo, weights=chosen.weights.albedo._replace(detail=0.0), sigma=1.5, per_channel=per_channel, **shared
-    )
+    bare = albedo_energy(albedo, weights=presets.EQ6._replace(detail=0.0), **settings, **shared)
     np.testing.assert_allclose(found["colour"], float(bare), rtol=1e-6)
     signal = np.asarray(albedo, np.float64)
     signal = signal if per_channel else (signal @ np.array([0.299, 0.587, 0.114]))[..., None]

@@ -9,8 +9,8 @@ import pytest
 from common import faces, panels, portraits, report, truth
 from PIL import Image
 
-from jaxface.frame import prepare
 from jaxface.morphable.default import load_default
+from jaxface.templates import prepare
 from jaxface.types import FaceError, Region
 
 

@@ -59,10 +59,10 @@ def test_a_row_counts_every_step_as_often_as_a_frame_sees_it():
         seconds=dict.fromkeys(bench.throughput.STEPS, 0.4), compile_seconds={"look": 2.0, "refine": 3.0}
     )
     row = bench.throughput.to_row([clock], devices=1, chunk=4, size=128, num_frames=64)
-    times = 7.0 + 2.0 + 0.25  # once each but for two rounds of the bundle, and the medium stage on 16 of 64 frames
+    times = 11.0 + 2.0 + 0.25  # once each but for two rounds of the bundle, and the medium stage on 16 of 64 frames
     assert row["frames_per_second"] == pytest.approx(1.0 / (0.1 * times)) and row["compile_seconds"] == 5.0
     assert row["shares"]["rejoin"] == pytest.approx(2.0 / times)
-    assert row["frame_ms"]["deform"] == pytest.approx(25.0) and row["frame_ms"]["look"] == pytest.approx(100.0)
+    assert row["frame_ms"]["medium"] == pytest.approx(25.0) and row["frame_ms"]["coarse"] == pytest.approx(100.0)
     assert sum(row["shares"].values()) == pytest.approx(1.0)
 
 
@@ -71,7 +71,7 @@ def test_a_row_counts_every_step_as_often_as_a_frame_sees_it():
     [(1, 48, 16 / 48), (8, 48, 16 / 48), (12, 48, 24 / 48), (64, 480, 64 / 480), (4, 6, 8 / 6)],
 )
 def test_the_medium_stage_sees_few_frames_in_padded_chunks(chunk, num_frames, often):
-    assert bench.throughput.times_a_frame(chunk=chunk, num_frames=num_frames)["deform"] == pytest.approx(often)
+    assert bench.throughput.times_a_frame(chunk=chunk, num_frames=num_frames)["medium"] == pytest.approx(often)
 
 
 def test_chunks_that_cannot_be_shared_out_or_do_not_fit_are_said_so(monkeypatch):
@@ -80,7 +80,6 @@ def test_chunks_that_cannot_be_shared_out_or_do_not_fit_are_said_so(monkeypatch)
 
     devices = [SimpleNamespace(platform="gpu")] * 2
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
-    monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
     monkeypatch.setattr(bench.throughput, "_see", out_of_memory)
     rows = bench.throughput.measure(sizes=[128], chunks=[], repeats=1, num_frames=48, num_devices=None)["rows"]
     assert [row["chunk"] for row in rows] == list(bench.throughput.CHUNKS["accelerator"])
@@ -94,21 +93,20 @@ def test_other_errors_are_not_hidden(monkeypatch):
     def broken(*_):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(bench.throughput, "_mapped", lambda *_: {})
     monkeypatch.setattr(bench.throughput, "_see", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         bench.throughput.measure(sizes=[128], chunks=[1], repeats=1, num_frames=48, num_devices=1)
 
 
 def test_fewer_devices_get_functions_of_their_own(monkeypatch):
-    devices, seen = jax.local_devices(), []
-    frame_map = bench.throughput.run.devices.frame_map
+    devices, seen, real = jax.local_devices(), [], bench.throughput.FrameMap
     monkeypatch.setattr(
-        bench.throughput.run.devices, "frame_map", lambda f: seen.append(jax.local_devices()) or frame_map(f)
+        bench.throughput, "FrameMap", lambda f, *, devices: seen.append(devices) or real(f, devices=devices)
     )
-    monkeypatch.setattr(jax, "local_devices", lambda: devices * 2)
-    assert set(bench.throughput._mapped(128, devices)) >= set(bench.throughput.STEPS) - {"steady"}
-    assert seen and all(each == devices for each in seen)
+    clock = bench.throughput.Clock(1)
+    double = lambda frame, *, shared: shared * frame  # noqa: E731
+    found = bench.throughput._timed(clock, devices[:1], "double", double, jnp.ones((2, 3)), shared=2.0)
+    assert seen == [devices[:1]] and float(found.sum()) == 12.0 and "double" in clock.seconds
 
 
 def test_every_compiled_program_is_heard_and_none_after():

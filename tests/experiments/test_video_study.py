@@ -49,7 +49,7 @@ def _fake_track(clip, *, noise=0.0, seed=0, identity_error=0.3, settings=TrackSe
         "film", 25.0, names, zeros, ("ok",) * num_frames, ("",) * num_frames, zeros, zeros, zeros, pose, expression,
         pose, expression, np.zeros((num_frames, 9, 3)), identity, singles,
         Mesh(neutral.astype(np.float32), *(np.asarray(x) for x in (model.triangles, model.uvs, model.uv_triangles))),
-        {}, (), settings, model.name, model.licence, model.expression_names,
+        {}, (), settings, "told", model.name, model.licence, model.expression_names,
     )  # fmt: skip
 
 

@@ -107,6 +107,15 @@ def test_obj_rows_count_as_printed(tmp_path, mesh, look):
     assert words.count("vt") == len(mesh.uvs) and words.count("f") == len(mesh.triangles)
 
 
+def test_obj_without_a_texture_is_one_file(tmp_path, mesh, look):
+    meshes.write_obj(tmp_path / "mesh.obj", mesh, normals=look["normals"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mesh.obj"] and "mtl" not in (
+        tmp_path / "mesh.obj"
+    ).read_text()
+    solid = trimesh.load(tmp_path / "mesh.obj", process=False)
+    np.testing.assert_allclose(corner_positions(solid), mesh.vertices_mm[mesh.triangles], atol=1e-4)
+
+
 def test_ply_round_trip(tmp_path, mesh, look):
     colours = np.linspace(0, 1, mesh.vertices_mm.size).reshape(-1, 3)
     meshes.write_ply(tmp_path / "a.ply", mesh, normals=look["normals"], colours=colours)

@@ -24,14 +24,14 @@ FILES = {
 
 def test_write_all_leaves_the_listed_files_and_nothing_else(tmp_path):
     for _ in range(2):
-        result_folder.write_all(tmp_path / "face", fake_face.make_reconstruction(), renders=fake_face.make_renders())
+        result_folder.write_all(tmp_path / "face", fake_face.make_reconstruction())
         assert {path.name for path in (tmp_path / "face").iterdir()} == FILES
         assert [path.name for path in tmp_path.iterdir()] == ["face"]
 
 
 def test_a_failing_writer_leaves_the_old_result(tmp_path, monkeypatch):
-    rec, renders = fake_face.make_reconstruction(), fake_face.make_renders()
-    result_folder.write_all(tmp_path / "face", rec, renders=renders)
+    rec = fake_face.make_reconstruction()
+    result_folder.write_all(tmp_path / "face", rec)
     before = (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns
 
     def full_disk(path, rec):
@@ -39,22 +39,23 @@ def test_a_failing_writer_leaves_the_old_result(tmp_path, monkeypatch):
 
     monkeypatch.setattr(result_folder, "write_result", full_disk)
     with pytest.raises(OSError, match="No space"):
-        result_folder.write_all(tmp_path / "face", rec, renders=renders)
+        result_folder.write_all(tmp_path / "face", rec)
     assert (tmp_path / "face" / "mesh.glb").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["face"]
 
 
 def test_results_are_the_same_bytes_each_time(tmp_path):
     for name in ("a", "b"):
-        result_folder.write_all(tmp_path / name, fake_face.make_reconstruction(), renders=fake_face.make_renders())
+        result_folder.write_all(tmp_path / name, fake_face.make_reconstruction())
     for path in sorted((tmp_path / "a").rglob("*.*")):
         twin = tmp_path / "b" / path.relative_to(tmp_path / "a")
         assert path.is_dir() or path.read_bytes() == twin.read_bytes(), path.name
 
 
-def test_overview_shows_each_panel_in_its_place(tmp_path):
+def test_overview_shows_each_panel_in_its_place(tmp_path, monkeypatch):
     rec, renders = fake_face.make_reconstruction(), fake_face.make_renders()
-    overview.write_overview(tmp_path / "o.png", rec, renders=renders)
+    monkeypatch.setattr(overview, "render_shapes", lambda rec: renders)
+    overview.write_overview(tmp_path / "o.png", rec)
     with Image.open(tmp_path / "o.png") as picture:
         sheet = np.asarray(picture.convert("RGB"))
     middle = overview.MARGIN + overview.PANEL // 2

@@ -14,6 +14,7 @@ from jaxface.models.embedding import reprojection_errors
 from jaxface.models.readers import flame
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import face_shape, landmark_positions
+from jaxface.presets import COARSE
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import coarse
 from jaxface.types import FaceError, Landmarks, Pose, Region
@@ -99,7 +100,7 @@ def _check_fit(model, last):
     expression = jnp.zeros(len(model.expression_basis_mm)).at[-len(last) :].set(jnp.asarray(last, jnp.float32))
     shape_mm = face_shape(identity.astype(jnp.float32), expression, model=model)
     landmarks, pose = landmarks_of(model, shape_mm)
-    fit = coarse.run(landmarks, model=model, camera=orthographic())
+    fit = coarse.run(landmarks, model=model, camera=orthographic(), weights=COARSE)
     assert bool(fit.finite) and float(fit.residual_px) < 1.5
     seen = project(fit.vertices_mm, fit.pose, camera=orthographic())
     truth = project(shape_mm, pose, camera=orthographic())

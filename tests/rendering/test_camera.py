@@ -5,17 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxface.morphable.default import load_default
 from jaxface.rendering.camera import (
-    crop_camera,
-    crop_image,
+    MARGIN,
     crop_points,
-    crop_pose,
+    cropped,
+    face_crop,
+    face_extent,
+    make_camera,
     orthographic,
     project,
-    uncrop_points,
     unproject,
+    within,
 )
-from jaxface.types import Camera, Crop, Pose
+from jaxface.types import Camera, Crop, Pose, Region
 
 POSE = Pose(jnp.array([0.2, -0.4, 0.1]), jnp.array([130.0, 90.0]), jnp.log(1.7))
 CAMERAS = [orthographic(), Camera(jnp.array(1 / 900.0), jnp.array([120.0, 80.0]))]
@@ -67,10 +70,10 @@ def test_up_is_up_and_nearer_is_higher():
 def test_cropping_the_pose_equals_cropping_the_points(camera):
     vertices = _points(1)
     image = project(vertices, POSE, camera=camera)
-    cropped = project(vertices, crop_pose(POSE, CROP), camera=crop_camera(camera, CROP))
-    np.testing.assert_allclose(cropped[:, :2], crop_points(image[:, :2], CROP), atol=2e-3)
-    np.testing.assert_allclose(cropped[:, 2], image[:, 2] * CROP.zoom, rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(uncrop_points(crop_points(image[:, :2], CROP), CROP), image[:, :2], atol=1e-3)
+    pose, crop_camera = cropped(POSE, camera, CROP)
+    in_crop = project(vertices, pose, camera=crop_camera)
+    np.testing.assert_allclose(in_crop[:, :2], crop_points(image[:, :2], CROP), atol=2e-3)
+    np.testing.assert_allclose(in_crop[:, 2], image[:, 2] * CROP.zoom, rtol=1e-4, atol=1e-3)
 
 
 def test_projection_has_exact_gradients():
@@ -93,34 +96,33 @@ def test_projection_has_exact_gradients():
     np.testing.assert_allclose((moved(1e-2) - moved(-1e-2)) / 2e-2, slope, rtol=5e-3, atol=1e-4)
 
 
-def test_identity_crop_returns_the_image():
-    image = jax.random.uniform(jax.random.key(0), (29, 37, 3))
-    same = crop_image(image, Crop(jnp.array([3.0, 5.0]), jnp.array(1.0)), size=20)
-    np.testing.assert_allclose(same, image[5:25, 3:23], atol=1e-6)
+def test_a_camera_looks_at_the_middle_of_the_photo():
+    for focal_px, inverse in ((None, 0.0), (500.0, 0.002)):
+        camera = make_camera(height=31, width=41, focal_px=focal_px)
+        np.testing.assert_allclose(camera.principal_point_px, [20.0, 15.0])
+        np.testing.assert_allclose(camera.inverse_focal, inverse)
 
 
-@pytest.mark.parametrize("zoom", [0.37, 1.0, 2.3])
-def test_crop_puts_colours_where_crop_points_puts_points(zoom):
-    y, x = np.mgrid[:90, :110].astype(np.float32)
-    image = jnp.array(np.stack([x / 110, y / 90, 0.5 + 0.2 * np.sin(x / 9) * np.cos(y / 11)], -1))
-    crop = Crop(jnp.array([20.25, 10.5]), jnp.array(zoom))
-    size = 20
-    picture = jax.jit(lambda c: crop_image(image, c, size=size))(crop)
-    row, column = np.mgrid[:size, :size]
-    back = uncrop_points(jnp.array(np.stack([column.ravel(), row.ravel()], 1), jnp.float32), crop)
-    bx, by = np.array(back).reshape(size, size, 2).transpose(2, 0, 1)
-    np.testing.assert_allclose(picture[..., 0], bx / 110, atol=2e-3)
-    np.testing.assert_allclose(picture[..., 1], by / 90, atol=2e-3)
-    # The prefilter damps the waves slightly when shrinking.
-    np.testing.assert_allclose(picture[..., 2], 0.5 + 0.2 * np.sin(bx / 9) * np.cos(by / 11), atol=0.02)
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_the_crop_holds_the_face_and_a_margin(camera):
+    model, size = load_default(), 50
+    points_px = np.asarray(project(model.mean_mm, POSE, camera=camera))[:, :2]
+    points_px = points_px[np.asarray(model.vertex_regions) != Region.OUTSIDE]
+    centre_px, side_px = face_extent(model.mean_mm, POSE, camera, model=model)
+    low, high = points_px.min(axis=0), points_px.max(axis=0)
+    np.testing.assert_allclose(centre_px, 0.5 * (low + high), atol=1e-3)
+    np.testing.assert_allclose(side_px, (high - low).max(), rtol=1e-5)
+    crop = face_crop(model.mean_mm, POSE, camera, model=model, size=size)
+    np.testing.assert_allclose(crop.zoom, size / (MARGIN * side_px), rtol=1e-5)
+    inside = np.asarray(crop_points(jnp.asarray(points_px), crop))
+    np.testing.assert_allclose(0.5 * (inside.min(axis=0) + inside.max(axis=0)), 0.5 * size, atol=1e-2)
+    assert inside.min() > 0.0 and inside.max() < size
 
 
-def test_shrinking_does_not_alias_and_outside_repeats_the_border():
-    checks = (np.indices((120, 120)).sum(0) % 2).astype(np.float32)
-    image = jnp.array(np.repeat(checks[..., None], 3, -1))
-    small = crop_image(image, Crop(jnp.array([0.3, 0.3]), jnp.array(0.21)), size=25)
-    assert np.abs(np.array(small)[2:-2, 2:-2] - 0.5).max() < 0.03
-    ramp = jnp.array(np.repeat(np.linspace(0.2, 0.8, 30)[:, None, None], 30, 1).repeat(3, -1), jnp.float32)
-    wide = crop_image(ramp, Crop(jnp.array([-10.0, -10.0]), jnp.array(1.0)), size=50)
-    np.testing.assert_allclose(wide[:10], 0.2, atol=1e-5)
-    np.testing.assert_allclose(wide[-10:], 0.8, atol=1e-5)
+def test_what_lies_beyond_the_photo_is_known():
+    crop, image_size_px = Crop(jnp.array([-3.2, 20.4]), jnp.array(0.7)), jnp.array([31.0, 37.0])
+    row, column = np.mgrid[:29, :29]
+    x, y = column / 0.7 - 3.2, row / 0.7 + 20.4
+    expected = (x > -0.5) & (x < 30.5) & (y > -0.5) & (y < 36.5)
+    np.testing.assert_array_equal(within(crop, size=29, image_size_px=image_size_px), expected)
+    assert 0.1 < expected.mean() < 0.9

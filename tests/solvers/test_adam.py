@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxface.numerics import sum_squares
 from jaxface.solvers.adam import cosine_rates, minimise
@@ -66,3 +67,19 @@ def test_energy_that_breaks_down_is_flagged():
 
     assert not minimise(cliff, jnp.array(1.0), learning_rate=0.4, num_steps=5).finite
     assert minimise(cliff, jnp.array(9.0), learning_rate=0.1, num_steps=5).finite
+
+
+def test_gradient_descent_follows_its_closed_form():
+    """On |x - c|^2 with rate r each step leaves 1 - 2 r of the way."""
+    minimum = minimise(
+        lambda x: sum_squares(x - CENTRE), jnp.zeros(3), learning_rate=0.1, num_steps=7, optimiser=optax.sgd
+    )
+    np.testing.assert_allclose(minimum.value, (1.0 - 0.8**7) * CENTRE, rtol=1e-5)
+    np.testing.assert_allclose(minimum.energies, sum_squares(CENTRE) * 0.64 ** np.arange(7), rtol=1e-5)
+
+
+def test_a_line_search_finds_the_minimum_of_a_quadratic():
+    minimum = minimise(bowl, start(), (CENTRE,), learning_rate=1.0, num_steps=12, optimiser=optax.lbfgs)
+    np.testing.assert_allclose(minimum.value["a"], CENTRE, atol=1e-4)
+    np.testing.assert_allclose(minimum.value["b"], 0.0, atol=1e-4)
+    assert minimum.finite and np.all(np.diff(minimum.energies) <= 1e-6)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxface import presets
 from jaxface.detection.indices import FACE_OVAL
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import face_shape, landmark_positions
@@ -19,7 +20,9 @@ from jaxface.types import IBUG_68, Camera, Landmarks, Pose
 MODEL = load_default()
 INNER = np.setdiff1d(np.arange(468), FACE_OVAL)
 # Weak priors: what is asked is recovery, not sanity.
-TRUSTING = coarse.CoarseWeights(landmark_mm=0.02, independent=1e6, outlier_mm=50.0, border=0.0)
+TRUSTING = presets.COARSE._replace(
+    landmark_mm=0.02, independent=1e6, outlier_mm=50.0, trust=presets.COARSE.trust._replace(border=0.0)
+)
 
 
 def traced(weights):
@@ -94,7 +97,7 @@ def test_default_weights_improve_on_the_mean_under_noise():
     for seed in range(4):
         vertices_mm, _, landmarks = truth(seed, strength=1.0)
         noisy_px = landmarks.points_px + 1.5 * np.random.default_rng(seed).normal(size=(478, 2))
-        result = fit(landmarks._replace(points_px=noisy_px), orthographic(), traced(coarse.CoarseWeights()))
+        result = fit(landmarks._replace(points_px=noisy_px), orthographic(), traced(presets.COARSE))
         ratios.append(shape_error_mm(result.vertices_mm, vertices_mm) / shape_error_mm(MODEL.mean_mm, vertices_mm))
         assert float(jnp.sqrt(jnp.mean(result.identity**2))) < 1.0  # sane: no further out than faces are
     assert np.mean(ratios) < 0.85 and max(ratios) < 1.0
@@ -102,9 +105,9 @@ def test_default_weights_improve_on_the_mean_under_noise():
 
 def test_a_few_wild_points_hardly_matter():
     _, _, landmarks = truth(2)
-    clean = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    clean = fit(landmarks, orthographic(), traced(presets.COARSE))
     wild = landmarks.points_px.at[INNER[::20]].add(jnp.array([[180.0, -130.0]]))
-    result = fit(landmarks._replace(points_px=wild), orthographic(), traced(coarse.CoarseWeights()))
+    result = fit(landmarks._replace(points_px=wild), orthographic(), traced(presets.COARSE))
     assert shape_error_mm(result.vertices_mm, clean.vertices_mm) < 0.3
     assert angle_degrees(result.pose, clean.pose) < 1.0
 
@@ -115,7 +118,7 @@ def test_absent_points_may_hold_anything():
     zeroed = jnp.where(present[:, None] > 0, landmarks.points_px, 0.0)
     broken = jnp.where(present[:, None] > 0, landmarks.points_px, jnp.nan)
     results = [
-        fit(landmarks._replace(points_px=points, confidence=present), orthographic(), traced(coarse.CoarseWeights()))
+        fit(landmarks._replace(points_px=points, confidence=present), orthographic(), traced(presets.COARSE))
         for points in (zeroed, broken)
     ]
     assert results[0].finite and results[1].finite
@@ -139,7 +142,7 @@ def outline_landmarks(seed, yaw):
 def test_outline_points_slide_at_yaw_30():
     """Jaw points on the image outline are other surface points than the mesh border's: they must not bend the jaw."""
     vertices_mm, pose, landmarks = outline_landmarks(4, 35.0)
-    weights = traced(coarse.CoarseWeights(landmark_mm=0.5, border=1.0))
+    weights = traced(presets.COARSE._replace(landmark_mm=0.5, trust=presets.COARSE.trust._replace(border=1.0)))
     sliding = fit(landmarks, orthographic(), weights)
     nailed_model = dataclasses.replace(MODEL, landmark_regions=jnp.zeros_like(MODEL.landmark_regions))
     nailed = fit(landmarks, orthographic(), weights, nailed_model)
@@ -152,7 +155,7 @@ def test_upside_down_starts_right():
     initial = coarse.initial_pose(landmarks, model=MODEL)
     assert angle_degrees(initial, pose) < 10.0
     assert abs(float(initial.log_scale - pose.log_scale)) < 0.1
-    result = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    result = fit(landmarks, orthographic(), traced(presets.COARSE))
     assert result.finite and angle_degrees(result.pose, pose) < 5.0
 
 
@@ -167,8 +170,8 @@ def test_initial_pose_is_exact_for_the_mean_face():
 
 def test_resolution_does_not_change_the_shape():
     _, _, landmarks = truth(7, yaw_degrees=12.0)
-    large = fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
-    small = fit(landmarks._replace(points_px=landmarks.points_px / 4.0), orthographic(), traced(coarse.CoarseWeights()))
+    large = fit(landmarks, orthographic(), traced(presets.COARSE))
+    small = fit(landmarks._replace(points_px=landmarks.points_px / 4.0), orthographic(), traced(presets.COARSE))
     np.testing.assert_allclose(large.vertices_mm, small.vertices_mm, atol=0.1)
     np.testing.assert_allclose(large.residual_px, 4.0 * small.residual_px, rtol=2e-2)
 
@@ -179,13 +182,20 @@ def test_expression_stays_in_its_bounds():
     assert np.all(expression >= 0.0) and np.all(expression <= 1.0) and np.any(expression > 0.2)
 
 
+def run(landmarks):
+    return coarse.run(landmarks, model=MODEL, camera=orthographic(), weights=presets.COARSE)
+
+
 def test_vmap_is_a_loop():
     faces = [truth(seed, yaw_degrees=yaw)[2] for seed, yaw in [(9, -20.0), (10, 0.0), (11, 25.0)]]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *faces)
-    run = jax.vmap(lambda landmarks, model: coarse.run(landmarks, model=model, camera=orthographic()), (0, None))
+    run = jax.vmap(
+        lambda landmarks, model: coarse.run(landmarks, model=model, camera=orthographic(), weights=presets.COARSE),
+        (0, None),
+    )
     together = jax.jit(run)(batch, MODEL)
     for index, face in enumerate(faces):
-        alone = fit(face, orthographic(), traced(coarse.CoarseWeights()))
+        alone = fit(face, orthographic(), traced(presets.COARSE))
         np.testing.assert_allclose(together.vertices_mm[index], alone.vertices_mm, atol=0.05)
         np.testing.assert_allclose(together.residual_px[index], alone.residual_px, rtol=1e-2)
 
@@ -202,14 +212,12 @@ def test_derivatives_agree_with_finite_differences():
 
     def slope(model):
         def of(step):
-            return numbers(coarse.run(stretched(step), model=model, camera=orthographic()))
+            return numbers(coarse.run(stretched(step), model=model, camera=orthographic(), weights=presets.COARSE))
 
         return jax.jvp(of, (0.0,), (1.0,))[1]
 
     slopes = np.asarray(jax.jit(slope)(MODEL))
-    ahead, behind = (
-        numbers(fit(stretched(step), orthographic(), traced(coarse.CoarseWeights()))) for step in (0.02, -0.02)
-    )
+    ahead, behind = (numbers(fit(stretched(step), orthographic(), traced(presets.COARSE))) for step in (0.02, -0.02))
     differences = np.asarray(ahead - behind) / 0.04
     assert np.all(np.isfinite(slopes))
     assert np.corrcoef(slopes[:-1], differences[:-1])[0, 1] > 0.9
@@ -223,4 +231,4 @@ def test_hopeless_landmarks_are_flagged_not_raised(spoil):
         landmarks = landmarks._replace(points_px=landmarks.points_px.at[7].set(jnp.nan))
     else:
         landmarks = landmarks._replace(confidence=jnp.zeros(478))
-    assert not fit(landmarks, orthographic(), traced(coarse.CoarseWeights())).finite
+    assert not fit(landmarks, orthographic(), traced(presets.COARSE)).finite

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stages.test_coarse import MODEL, angle_degrees, fit, shape_error_mm, traced, truth
 
+from jaxface import presets
 from jaxface.energies.skin import skin_patches
 from jaxface.morphable.linear import landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
@@ -24,7 +25,10 @@ WHOLE = Crop(jnp.zeros(2), jnp.float32(1.0))
 
 
 def go_on(landmark_fit, landmarks, window, crop, model, patches):
-    return coarse.refine(landmark_fit, landmarks, window, crop, model=model, patches=patches, camera=orthographic())
+    return coarse.fit_shading(
+        landmark_fit, landmarks, window, crop, model=model, patches=patches, camera=orthographic(),
+        weights=presets.COARSE,
+    )  # fmt: skip
 
 
 go_on_once = jax.jit(chex.assert_max_traces(go_on, n=1))
@@ -35,7 +39,7 @@ def refine(landmark_fit, landmarks, window, crop):
 
 
 def first_fit(landmarks):
-    return fit(landmarks, orthographic(), traced(coarse.CoarseWeights()))
+    return fit(landmarks, orthographic(), traced(presets.COARSE))
 
 
 @pytest.fixture(scope="module")
@@ -132,4 +136,4 @@ def test_a_start_20_degrees_off_still_arrives(axis):
 @jax.jit
 @chex.assert_max_traces(n=1)
 def from_start(landmarks, start, model):
-    return coarse.run(landmarks, model=model, camera=orthographic(), start=start)
+    return coarse.run(landmarks, model=model, camera=orthographic(), weights=presets.COARSE, start=start)

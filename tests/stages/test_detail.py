@@ -42,7 +42,7 @@ def heights_of(vertices_mm, pose, camera):
 def maps_of(change_px, pose, camera=CAMERAS["orthographic"]):
     medium_px, mask = heights_of(subdivide(MODEL.mean_mm, subdivision=TEMPLATE.subdivision), pose, camera)
     refined_px = medium_px + change_px
-    flat = jnp.zeros((HEIGHT, WIDTH))
+    jnp.zeros((HEIGHT, WIDTH))
     colours = jnp.zeros((HEIGHT, WIDTH, 3))
     return FineMaps(
         medium_height_px=medium_px,
@@ -55,7 +55,6 @@ def maps_of(change_px, pose, camera=CAMERAS["orthographic"]):
         mask=mask,
         confidence=mask,
         light=jnp.zeros((9, 3)),
-        depth_energies=flat[0],
         finite=jnp.bool_(True),
     )
 

@@ -9,14 +9,15 @@ from jax.flatten_util import ravel_pytree
 from stages.test_coarse import MODEL, angle_degrees, shape_error_mm
 from stages.test_coarse_shading import FACE_VERTICES, PATCHES, SIZE, WHOLE, first_fit, refine
 
-from jaxface.energies.face import CoarseWeights, face_residuals, hold, make_evidence
+from jaxface.energies.face import face_residuals, hold, make_evidence
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.morphable.linear import face_shape
+from jaxface.presets import COARSE
 from jaxface.rendering.camera import orthographic
 from jaxface.stages import bundle
 from jaxface.synthetic import FaceSettings, preset_light, synthetic_face
 
-SHARED = dict(model=MODEL, patches=PATCHES, camera=orthographic())  # arguments, not constants of what is compiled
+SHARED = dict(model=MODEL, patches=PATCHES, camera=orthographic(), weights=COARSE)  # arguments, not constants
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,10 @@ def test_an_opinion_is_the_schur_complement_of_the_normal_equations(scenes):
     """The slow way, float64: eliminate what is free of pose and expression by a plain solve."""
     face, fit = scenes[2]
     x, size = unknowns(fit), 6 + len(fit.expression)
-    weights = CoarseWeights()
     evidence = make_evidence(
         face.landmarks, face.image, WHOLE, orthographic(), model=MODEL, px_per_mm=jnp.exp(fit.pose.log_scale)
     )
-    held = hold(x, evidence, PATCHES, model=MODEL, weights=weights)
+    held = hold(x, evidence, PATCHES, model=MODEL, weights=COARSE)
     start, unravel = ravel_pytree((x.pose, x.expression, x.identity))
 
     @jax.jit
@@ -77,7 +77,7 @@ def test_an_opinion_is_the_schur_complement_of_the_normal_equations(scenes):
         def residuals(flat):
             pose, expression, identity = unravel(flat)
             y = FaceUnknowns(pose, identity, expression)
-            return face_residuals(y, held, evidence, patches, model=model, weights=weights)
+            return face_residuals(y, held, evidence, patches, model=model, weights=COARSE)
 
         return jax.jacfwd(residuals)(flat), residuals(flat)
 

@@ -10,6 +10,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from dome import dome_model
 
+from jaxface import presets
 from jaxface.energies.laplacian import laplacian_energy, printed_laplacian_energy
 from jaxface.geometry.laplace_coordinates import handle_matrix, laplace_matrix
 from jaxface.morphable.linear import landmark_positions
@@ -18,7 +19,8 @@ from jaxface.stages import medium
 from jaxface.types import Camera, CoarseFit, Landmarks, Pose
 
 MODEL = dome_model()
-TEMPLATE = medium.prepare(MODEL)
+DEFAULT = presets.default().medium
+TEMPLATE = medium.prepare(MODEL, weights=DEFAULT)
 SCALE = 2.2
 CAMERAS = {
     "orthographic": orthographic(),
@@ -44,12 +46,12 @@ def wavy(amplitude_mm=2.0):
 
 
 @jax.jit
-def deform(coarse, landmarks, weights=medium.MediumWeights(), camera=CAMERAS["orthographic"], template=TEMPLATE):
+def deform(coarse, landmarks, weights=DEFAULT, camera=CAMERAS["orthographic"], template=TEMPLATE):
     return medium.run(coarse, landmarks, model=MODEL, template=template, camera=camera, weights=weights)
 
 
 @jax.jit
-def pull_of(coarse, landmarks, weights=medium.MediumWeights(), camera=CAMERAS["orthographic"]):
+def pull_of(coarse, landmarks, weights=DEFAULT, camera=CAMERAS["orthographic"]):
     arguments = {"model": MODEL, "template": TEMPLATE, "camera": camera, "weights": weights}
     return medium.landmark_pull(coarse, landmarks, **arguments)
 
@@ -73,10 +75,14 @@ def scipy_answer(pull):
     return initial + np.stack(columns, axis=1)
 
 
+def trusting(*, anchor=DEFAULT.anchor, **trust):
+    return presets.EQ3._replace(trust=presets.EQ3.trust._replace(**trust), anchor=anchor)
+
+
 WEIGHTS = [
-    medium.MediumWeights(),
-    medium.MediumWeights(eye=0.06, nose=0.06, eyebrow=1.0, mouth=1.0, skin=0.5, border=0.1, stiffness=1.0),
-    medium.MediumWeights(eye=6.0, nose=6.0, eyebrow=6.0, mouth=6.0, skin=6.0, border=6.0, anchor=0.05, stiffness=1.0),
+    DEFAULT,
+    trusting(eye=0.06, nose=0.06, eyebrow=1.0, mouth=1.0, skin=0.5, border=0.1),
+    trusting(eye=6.0, nose=6.0, eyebrow=6.0, mouth=6.0, skin=6.0, border=6.0, anchor=0.05),
 ]
 
 
@@ -127,7 +133,7 @@ def test_one_bad_landmark_pulls_no_spike():
     bad = good._replace(points_px=good.points_px.at[20].add(jnp.array([60.0, -40.0])))
     apart = jnp.max(jnp.abs(deform(coarse, good).vertices_mm - deform(coarse, bad).vertices_mm))
     assert float(apart) < 0.5
-    trusting = medium.MediumWeights(stiffness=1.0, outlier_mm=1e3)
+    trusting = presets.EQ3._replace(outlier_mm=1e3)
     assert float(jnp.max(jnp.abs(deform(coarse, bad, trusting).vertices_mm - MODEL.mean_mm))) > 3.0
 
 
@@ -153,7 +159,7 @@ def test_absent_and_hidden_landmarks_do_not_pull():
 
 def test_islands_without_handles_follow_their_neighbourhood():
     model = dome_model(with_island=True)
-    template = medium.prepare(model)
+    template = medium.prepare(model, weights=DEFAULT)
     coarse = coarse_fit(yaw=0.0)._replace(vertices_mm=model.mean_mm)
     points = project(
         landmark_positions(model.mean_mm + jnp.array([[6.0, 0.0, 0.0]]), model=model),
@@ -161,7 +167,8 @@ def test_islands_without_handles_follow_their_neighbourhood():
         camera=orthographic(),
     )
     landmarks = Landmarks(points[:, :2], points[:, 2], jnp.ones(len(points)))
-    fit = jax.jit(medium.run)(coarse, landmarks, model=model, template=template, camera=orthographic())
+    run = jax.jit(functools.partial(medium.run, weights=DEFAULT))
+    fit = run(coarse, landmarks, model=model, template=template, camera=orthographic())
     island = np.asarray(fit.vertices_mm - model.mean_mm)[-4:]
     np.testing.assert_allclose(island, np.tile(island[:1], (4, 1)), atol=1e-4)
     np.testing.assert_allclose(island[0], [6.0, 0.0, 0.0], atol=0.5)
@@ -180,8 +187,7 @@ def test_the_printed_energy_falls_and_stays_finite():
     landmarks = landmarks_of(wavy(), coarse, noise_px=1.0)
     arguments = {"model": MODEL, "template": TEMPLATE, "camera": CAMERAS["orthographic"]}
     run = jax.jit(functools.partial(medium.run, energy=printed_laplacian_energy))
-    as_printed = medium.MediumWeights(stiffness=1.0)
-    fit = run(coarse, landmarks, **arguments, weights=as_printed)
-    pull = pull_of(coarse, landmarks, as_printed)
+    fit = run(coarse, landmarks, **arguments, weights=presets.EQ3)
+    pull = pull_of(coarse, landmarks, presets.EQ3)
     after = energy_of(fit.vertices_mm, pull, printed_laplacian_energy)
     assert bool(fit.finite) and after < 0.9 * float(fit.energies[0])

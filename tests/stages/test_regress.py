@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dome import dome_model
 
+from jaxface import presets
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import regress
@@ -28,7 +29,7 @@ def seen(vertices_mm, *, camera=None, pose=POSE) -> Landmarks:
 @jax.jit
 def run(landmarks, pose=POSE, camera=None):
     camera = orthographic() if camera is None else camera
-    return regress.run(pose, IDENTITY, EXPRESSION, landmarks, model=MODEL, camera=camera)
+    return regress.run(pose, IDENTITY, EXPRESSION, landmarks, model=MODEL, camera=camera, weights=presets.COARSE)
 
 
 @jax.jit

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from dome import dome_model
 
-from jaxface.frame import Templates
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import subdivide
 from jaxface.stages import detail
+from jaxface.templates import Templates
 from jaxface.tracking import person
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from jaxface import synthetic
-from jaxface.frame import Templates
 from jaxface.geometry.normals import depth_normals, vertex_normals
 from jaxface.imaging.filters import gaussian_blur
 from jaxface.morphable.default import load_default
@@ -18,6 +17,7 @@ from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.stages import detail
 from jaxface.synthetic_paint import paint_face
+from jaxface.templates import Templates
 from jaxface.tracking import person
 from jaxface.types import FineMaps
 
@@ -64,11 +64,11 @@ def make_view(model, template, yaw, index):
 
 
 def fine_maps(raster, height_px, face):
-    colours, flat = jnp.zeros((SIZE, SIZE, 3)), jnp.zeros((SIZE, SIZE))
+    colours = jnp.zeros((SIZE, SIZE, 3))
     mask = face.mask * jnp.where(raster.triangle >= 0, 1.0, 0.0)
     return FineMaps(
         raster.height_px, height_px, height_px, depth_normals(height_px), face.albedo, colours + 1.0, colours, mask,
-        mask, jnp.zeros((9, 3)), flat[0], jnp.bool_(True),
+        mask, jnp.zeros((9, 3)), jnp.bool_(True),
     )  # fmt: skip
 
 

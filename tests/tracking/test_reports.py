@@ -98,7 +98,8 @@ def test_the_result_counts_and_keeps_what_matters(tmp_path):
     assert found["status"] == "partial"
     assert found["frames"] == {"total": 10, "ok": 8, "bridged": 1, "lost": 1}
     assert found["jitter"] == {"raw": 0.3, "smoothed": None} and found["identity"] == [-1.0, -0.5, 0.0, 0.5, 1.0]
-    assert found["model"] == {"name": "dome", "licence": "Apache-2.0"} and found["settings"]["fuse"] == "bundle"
+    assert found["model"] == {"name": "dome", "licence": "Apache-2.0"} and found["detector"] == "told"
+    assert found["settings"]["fuse"] == "bundle"
     assert found["notes"] == list(track.notes) and set(found["versions"]) == {"jaxface", "jax"}
     assert found["versions"]["jax"]
     assert result(fake_track.make_track(status=("ok",) * 10), tmp_path)["status"] == "ok"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from tracking import killing
-from tracking.test_track import clip, everything  # noqa: F401
+from tracking.clips import everything
 
 pytest.importorskip("mediapipe", reason="the tracker needs landmarks")
 
@@ -22,7 +22,7 @@ def environment(tmp_path_factory):
     }
 
 
-def kill_often(clip, environment, folder, *, moments):  # noqa: F811
+def kill_often(clip, environment, folder, *, moments):
     """Tracks once without a break, then with `moments` kills, and compares all bytes."""
     command = [sys.executable, "-m", "jaxface", "track", str(clip), "--size=128", "--chunk=2", "--quiet"]
     subprocess.run([*command, f"--output_dir={folder / 'warm'}", "--max_frames=2"], env=environment, check=True)
@@ -39,5 +39,5 @@ def kill_often(clip, environment, folder, *, moments):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_ten_kills(clip, environment, tmp_path):  # noqa: F811
+def test_ten_kills(clip, environment, tmp_path):
     kill_often(clip, environment, tmp_path, moments=10)

@@ -30,8 +30,9 @@ def read(path: str | os.PathLike) -> SourceModel:
     """
     path = existing_file(path, title=_TITLE)
     fields = parse_matlab(read_bytes(path), path=path)
-    has_expressions = isinstance(fields.get("model"), dict)
-    fields = fields["model"] if has_expressions else fields
+    inside = fields.get("model")
+    fields = inside if isinstance(inside, dict) else fields
+    has_expressions = fields is inside
     mean = numbers(fields, "shapeMU", path=path, shape=(None,))
     if len(mean) % 3:
         raise FaceError(f"{path}: shapeMU has {len(mean)} numbers, expected three for each vertex; check the file.")

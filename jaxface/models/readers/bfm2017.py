@@ -21,7 +21,8 @@ IBUG = {
 }  # fmt: skip
 _TITLE = "an .h5 file of the Basel Face Model 2017 or 2019"
 _MAX_NUMBERS = 200_000_000  # in one dataset; the largest that we know has a fifth of it
-_IS_SCALED = {(0, 8): True, (0, 9): False}  # by layout: whether the basis carries the standard deviations
+# By layout: whether the basis carries the standard deviations.
+_IS_SCALED: dict[tuple[float, ...], bool] = {(0, 8): True, (0, 9): False}
 _VERSION = ("version/majorVersion", "version/minorVersion")
 _GROUPS = ("shape", "expression", "color")
 _DATASETS = ("model/mean", "model/pcaBasis", "model/pcaVariance", "representer/cells")

@@ -46,7 +46,7 @@ def read(path: str | os.PathLike) -> SourceModel:
 
 def _files(path, names) -> dict[str, bytes]:
     """Content by base name; of several, the first that is stored."""
-    found = {}
+    found: dict[str, bytes] = {}
     for name, data in read_members(path, lambda base: base in names):
         found.setdefault(name.rsplit("/", 1)[-1], data)
     return found
@@ -83,7 +83,7 @@ def _basis(components) -> np.ndarray:
     return scaled_basis(components, np.full(components.shape[1], MM_PER_UNIT, np.float32))
 
 
-def _assemble(files, *, path) -> dict[str, np.ndarray]:
+def _assemble(files, *, path) -> dict[str, np.ndarray | dict]:
     """The fields of `BFM_model_front.mat` that are used, from what it is built of."""
     stored = {name: parse_matlab(files[name], path=path / name) for name in (BFM, TRIMMED, CHOSEN, INFO)}
     mean = numbers(stored[BFM], "shapeMU", path=path / BFM, shape=(None,))
@@ -118,7 +118,7 @@ def _expressions(files, num_vertices, *, path) -> np.ndarray:
     try:
         deviations = np.array(files[DEVIATIONS].split(), np.float32)
     except ValueError:
-        deviations = np.zeros(0)
+        deviations = np.zeros(0, np.float32)
     if len(deviations) != count:
         raise FaceError(f"{path / DEVIATIONS}: it must hold {count} numbers, one for each component of {EXPRESSIONS}.")
     return UNITS_PER_BFM * components[:, :NUM_EXPRESSION] * deviations[None, :NUM_EXPRESSION]

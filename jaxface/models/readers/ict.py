@@ -99,7 +99,7 @@ def _read_files(path) -> dict[str, tuple[np.ndarray, bytes]]:
     found = {}
     for name, data in read_members(path, lambda base: base.endswith(".obj") or base == INDICES):
         kept = data if name.endswith((NEUTRAL, INDICES)) else b""
-        found[name] = (_parse_vertices(data) if name.endswith(".obj") else None, kept)
+        found[name] = (_parse_vertices(data if name.endswith(".obj") else b""), kept)
     folder = find_folder(list(found), NEUTRAL)
     if folder is None:
         raise FaceError(f"{path}: no {NEUTRAL} in it; give the folder FaceXModel of ICT-FaceKit, or an archive of it.")

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import chex
 import jax
@@ -12,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.tracking import devices
-from jaxface.tracking.devices import chunk_length, frame_map, pad
+from jaxface import mapping
+from jaxface.mapping import FrameMap, at, batch_length, chunk_length, frame_map, join, pad, stack
 from jaxface.types import FaceError
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def fit(start, target, *, shared):
@@ -48,19 +49,36 @@ def check_equal(ours, theirs):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
-def test_a_chunk_is_its_frames_one_by_one(platform, monkeypatch):
-    """In sequence as on CPUs, and all at once as on accelerators."""
-    frames, shared = chunk()
-    if platform == "gpu":
-        monkeypatch.setattr(jax.lax, "map", None)  # must not be asked
-        monkeypatch.setattr(devices, "_in_sequence", lambda mesh: False)
-    check_equal(frame_map(fit, devices=jax.devices()[:1])(*frames, shared=shared), one_by_one(frames, shared))
+@pytest.mark.parametrize("num_frames", [1, 8])
+def test_a_chunk_is_its_frames_one_by_one(num_frames):
+    frames, shared = chunk(num_frames)
+    check_equal(FrameMap(fit, devices=jax.devices()[:1])(*frames, shared=shared), one_by_one(frames, shared))
+
+
+@pytest.mark.parametrize(
+    ("platform", "num_frames", "other"), [("cpu", 8, "vmap"), ("gpu", 8, "map"), ("cpu", 1, "map")]
+)
+def test_cpus_take_frames_in_sequence_and_accelerators_all_at_once(platform, num_frames, other, monkeypatch):
+    frames, shared = chunk(num_frames)
+    expected = one_by_one(frames, shared)
+    monkeypatch.setattr(jax if other == "vmap" else jax.lax, other, None)  # must not be asked
+    mesh = types.SimpleNamespace(devices=[types.SimpleNamespace(platform=platform)], size=1)
+    check_equal(mapping._on_mesh(fit, mesh)(frames, shared), expected)
+
+
+def test_one_map_a_function_and_its_settings():
+    def scaled(x, *, shared, factor):
+        return factor * x + shared
+
+    assert frame_map(scaled, factor=2.0) is frame_map(scaled, factor=2.0) is not frame_map(scaled, factor=3.0)
+    timed = frame_map(scaled, factor=2.0).timed(np.ones((1, 2), np.float32), shared=np.float32(1.0))
+    np.testing.assert_array_equal(timed.value, [[3.0, 3.0]])
+    assert timed.seconds > 0.0 and timed.compile_seconds > 0.0
 
 
 def test_one_compile_a_shape():
     traced = chex.assert_max_traces(fit, n=2)  # one for each of two shapes
-    mapped = frame_map(traced, devices=jax.devices()[:1])
+    mapped = FrameMap(traced, devices=jax.devices()[:1])
     for num_frames in (4, 4, 8, 4, 8):
         frames, shared = chunk(num_frames)
         shared["rate"] *= np.float32(0.5)
@@ -71,23 +89,23 @@ def test_one_compile_a_shape():
 
 
 def test_nothing_need_be_shared():
-    mapped = frame_map(lambda x, *, shared: 2.0 * x, devices=jax.devices()[:1])
+    mapped = FrameMap(lambda x, *, shared: 2.0 * x, devices=jax.devices()[:1])
     np.testing.assert_array_equal(mapped(np.arange(3.0, dtype=np.float32)), [0.0, 2.0, 4.0])
 
 
 FOUR = """
 import json, sys
 import chex, jax, numpy as np
-sys.path.insert(0, "tests/tracking")
-from test_devices import chunk, fit
-from jaxface.tracking.devices import chunk_length, frame_map
+sys.path.insert(0, "tests")
+from test_mapping import chunk, fit
+from jaxface.mapping import FrameMap, chunk_length
 from jaxface.types import FaceError
 
 frames, shared = chunk()
-four = frame_map(chex.assert_max_traces(fit, n=1))
+four = FrameMap(chex.assert_max_traces(fit, n=1))
 once, again = four(*frames, shared=shared), four(*frames, shared=shared)
-chained = frame_map(lambda x, *, shared: x + shared)(once[0]["x"], shared=np.float32(1.0))
-one = frame_map(fit, devices=jax.devices()[2:3])(*frames, shared=shared)
+chained = FrameMap(lambda x, *, shared: x + shared)(once[0]["x"], shared=np.float32(1.0))
+one = FrameMap(fit, devices=jax.devices()[2:3])(*frames, shared=shared)
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), again, one)
 np.testing.assert_allclose(chained, np.asarray(one[0]["x"]) + 1.0, rtol=1e-6)
 try:
@@ -146,7 +164,7 @@ def test_chunks_on_accelerators_fill_their_memory(accelerators):
     for gigabytes in (2, 8, 24, 80):
         accelerators(1, gigabytes)
         lengths[gigabytes] = chunk_length(size=512, num_frames=None, override=None)
-    frame_bytes = devices._BYTES_PER_PIXEL * 512**2 + devices._BYTES_BESIDE
+    frame_bytes = mapping._BYTES_PER_PIXEL * 512**2 + mapping._BYTES_BESIDE
     assert all(n * frame_bytes < 0.8 * g * 2**30 for g, n in lengths.items())
     assert lengths[2] < lengths[8] < lengths[24] < lengths[80]
     accelerators(1, 8)
@@ -156,6 +174,14 @@ def test_chunks_on_accelerators_fill_their_memory(accelerators):
     assert chunk_length(size=512, num_frames=4, override=None) == 6
     accelerators(1, None)  # a device that does not tell
     assert chunk_length(size=512, num_frames=None, override=None) == 1
+
+
+def test_photos_go_one_by_one_on_cpus_and_together_on_accelerators(accelerators, monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices("cpu")[:1])
+    assert batch_length(size=512, num_photos=100) == 1
+    accelerators(1, 24)
+    assert batch_length(size=512, num_photos=100) == chunk_length(size=512, num_frames=100, override=None) > 1
+    assert batch_length(size=512, num_photos=3) == 3
 
 
 @pytest.mark.parametrize("override", [0, -4, 5])
@@ -178,3 +204,12 @@ def test_padding_repeats_the_last_frame():
 def test_padding_drops_no_frame():
     with pytest.raises(ValueError, match="negative"):
         pad(np.zeros((3, 2)), length=2)
+
+
+def test_frames_are_stacked_joined_and_taken():
+    frames = [{"x": np.full(2, k), "y": (np.float32(k),)} for k in range(3)]
+    tree = stack(frames)
+    assert tree["x"].shape == (3, 2) and tree["y"][0].shape == (3,)
+    jax.tree.map(np.testing.assert_array_equal, at(tree, index=1), frames[1])
+    joined = join([tree, stack(frames[:1])])
+    np.testing.assert_array_equal(joined["y"][0], [0.0, 1.0, 2.0, 0.0])
