@@ -133,7 +133,8 @@ def cut(
     crops = frame_map(program.cut_out, size=size)(state, views, shared=shared)
     each = [at(jax.tree.map(np.asarray, crops), index=place) for place in range(len(seen))]
     windows = [crop_window(photo.image, crop, size=size) for photo, crop in zip(seen, each, strict=True)]
-    views = views._replace(crop=crops, window=pad(stack(windows), length=length))
+    # Without what the coarse fit alone takes: the stages' programs are then those of photos without a network.
+    views = views._replace(crop=crops, window=pad(stack(windows), length=length), regression=None)
     if used.parser is None:
         return views
     log.begin("parsing")

@@ -20,22 +20,8 @@ from jaxface.rendering.camera import cropped, face_crop, face_extent
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
 from jaxface.state import Shared, State, View, as_floats, observed, shading_residuals
-from jaxface.types import (
-    Crop,
-    DetailMesh,
-    FineMaps,
-    Pose,
-    TextureMaps,
-)
-from jaxface.verdicts import (
-    Figures,
-    Verdict,
-    deformation_figures,
-    face_figures,
-    holds,
-    judge,
-    phase_figures,
-)
+from jaxface.types import Crop, DetailMesh, FineMaps, Pose, TextureMaps
+from jaxface.verdicts import Figures, Verdict, deformation_figures, face_figures, holds, judge, phase_figures
 
 
 class Stage(NamedTuple):

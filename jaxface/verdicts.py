@@ -62,8 +62,6 @@ _PHASE = (
     Limit(lambda f: f["move_share"] <= 0.05, "it moved far from the medium shape"),  # of the crop's side, rms
 )
 LIMITS: dict[str, tuple[Limit, ...]] = {
-    "landmarks": (),
-    "templates": (),
     "regression": _FACE,
     "coarse": _FACE,
     "parsing": (Limit(lambda f: f["skin_share"] > 0.02, "the network sees no skin where the face is"),),

@@ -20,8 +20,6 @@ SHADED = {"shading_residual_before": 0.03, "shading_residual": 0.02}
 PHASE = {"finite": True, "skin_share": 0.5, "residual_medium": 0.05, "residual": 0.03, "turn_degrees": 5.0,
          "move_share": 0.01}  # fmt: skip
 GOOD = {
-    "landmarks": {},
-    "templates": {},
     "regression": FACE,
     "coarse": FACE,
     "parsing": {"skin_share": 0.4},
@@ -43,8 +41,6 @@ BAD_PHASE = [
 ]
 # What breaks each limit, in the order of the table, and a word of its reason.
 BAD = {
-    "landmarks": [],
-    "templates": [],
     "regression": BAD_FACE,
     "coarse": BAD_FACE,
     "parsing": [({"skin_share": 0.01}, "no skin")],
@@ -114,7 +110,7 @@ def test_a_surface_that_does_not_move_need_not_be_displaced():
 def test_a_photo_and_a_clip_are_judged_by_one_table():
     """The stages are records that both run; where a clip has its own, the table has its limits too."""
     stages = (program.REGRESSION, program.COARSE, program.COARSE_SHADING, program.MEDIUM, *program.SURFACE)
-    assert {stage.name for stage in stages} | {"landmarks", "templates", "parsing", "person"} == set(LIMITS)
+    assert {stage.name for stage in stages} | {"parsing", "person"} == set(LIMITS)
 
 
 MODEL = dome.dome_model()

@@ -21,7 +21,7 @@ from jaxface.state import Shared, State, View
 from jaxface.templates import prepare
 from jaxface.tracking import person_fit, second_pass
 from jaxface.tracking.first_pass import cut_window
-from jaxface.tracking.frame_steps import LOOK_SIZE, Person, aim, lift, opine, pose, rejoin, settle
+from jaxface.tracking.frame_steps import LOOK_SIZE, TrackedPerson, aim, lift, opine, put, rejoin, settle
 from jaxface.tracking.person import no_detail
 from video_bench.clips import YAW_DEGREES, photograph, to_bytes
 
@@ -113,7 +113,9 @@ def _out_of_memory(error: Exception) -> str:
     return "not run: does not fit into the device's memory"
 
 
-def _see(chunk: int, devices: list[jax.Device], clock: Clock) -> tuple[list[np.ndarray], View, FaceUnknowns, Person]:
+def _see(
+    chunk: int, devices: list[jax.Device], clock: Clock
+) -> tuple[list[np.ndarray], View, FaceUnknowns, TrackedPerson]:
     """Everything before the surface: photos, what is seen of them, faces, and the person."""
     shared = Shared(prepare(store.resolve("default")), presets.default(size=LOOK_SIZE))
     photos = [photograph(turn * np.radians(YAW_DEGREES), size=_PHOTO_SIZE) for turn in _VIEWS]
@@ -130,7 +132,7 @@ def _see(chunk: int, devices: list[jax.Device], clock: Clock) -> tuple[list[np.n
     state, _ = timed("coarse shading", shading, state, view, shared=shared)
     timed("opine", opine, state.fit, view, shared=shared)
     fit = state.fit
-    person = Person(shared, jnp.mean(fit.identity, axis=0), jnp.zeros_like(shared.templates.model.mean_mm))
+    person = TrackedPerson(shared, jnp.mean(fit.identity, axis=0), jnp.zeros_like(shared.templates.model.mean_mm))
     face, _ = timed("rejoin", rejoin, FaceUnknowns(fit.pose, fit.identity, fit.expression), view, shared=person)
     settled, _ = timed("settle", settle, face, view, shared=person)
     fit = settled.fit
@@ -140,13 +142,19 @@ def _see(chunk: int, devices: list[jax.Device], clock: Clock) -> tuple[list[np.n
 
 
 def _finish(
-    images: list[np.ndarray], view: View, face: FaceUnknowns, person: Person, size: int, devices: list, clock: Clock
+    images: list[np.ndarray],
+    view: View,
+    face: FaceUnknowns,
+    person: TrackedPerson,
+    size: int,
+    devices: list,
+    clock: Clock,
 ) -> None:
     """Surface, steadied detail and pictures."""
     timed = functools.partial(_timed, clock, devices)
     crops = _fetch(timed("aim", functools.partial(aim, size=size), face, view.camera, shared=person))
     view = view._replace(crop=crops, window=_windows(images, crops, size))
-    state, _ = FrameMap(functools.partial(pose, size=size), devices=devices)(face, view.camera, shared=person)
+    state, _ = FrameMap(functools.partial(put, size=size), devices=devices)(face, view.camera, shared=person)
     shared = Shared(person.shared.templates, presets.default(size=size))
     for stage in program.SURFACE:
         state, _ = timed(stage.name, functools.partial(program.step, stage=stage), state, view, shared=shared)

@@ -12,15 +12,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxface.energies.face import (
-    CoarseWeights,
-    Evidence,
-    box,
-    face_residuals,
-    hold,
-    make_evidence,
-    make_fit,
-)
+from jaxface.energies.face import CoarseWeights, Evidence, box, face_residuals, hold, make_evidence, make_fit
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.energies.skin import SkinPatches
 from jaxface.numerics import matmul

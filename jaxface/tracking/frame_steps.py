@@ -27,7 +27,7 @@ LOOK_SIZE = 192  # pixels a side: shapes need no pores
 PANEL = 256  # pixels a side, of each picture of the overlay
 
 
-class Person(NamedTuple):
+class TrackedPerson(NamedTuple):
     """What all frames of a clip see: templates and preset, and the person as far as known: `offset_mm` is what the
     medium stage adds."""
 
@@ -51,7 +51,7 @@ def opine(fit: CoarseFit, view: View, *, shared: Shared) -> Opinion:
     return _opinion(face, view, shared, shared.preset.coarse)
 
 
-def rejoin(face: FaceUnknowns, view: View, *, shared: Person) -> tuple[FaceUnknowns, Opinion]:
+def rejoin(face: FaceUnknowns, view: View, *, shared: TrackedPerson) -> tuple[FaceUnknowns, Opinion]:
     """The frame as one of the person: pose and expression for that identity, then its word on the person anew."""
     weights = shared.shared.preset.coarse
     fit = _follow(face, view, shared, weights)
@@ -59,7 +59,7 @@ def rejoin(face: FaceUnknowns, view: View, *, shared: Person) -> tuple[FaceUnkno
     return face, _opinion(face, view, shared.shared, weights)
 
 
-def settle(face: FaceUnknowns, view: View, *, shared: Person) -> tuple[Settled, Verdict]:
+def settle(face: FaceUnknowns, view: View, *, shared: TrackedPerson) -> tuple[Settled, Verdict]:
     """The last time: pose and expression for the person, and how sure they are."""
     weights, model = shared.shared.preset.settled, shared.shared.templates.model
     fit = _follow(face, view, shared, weights)
@@ -72,7 +72,7 @@ def settle(face: FaceUnknowns, view: View, *, shared: Person) -> tuple[Settled, 
     return Settled(fit, residual, opinion.motion), judge("person", figures)
 
 
-def pose(face: FaceUnknowns, camera: Camera, *, shared: Person, size: int) -> tuple[State, Crop]:
+def put(face: FaceUnknowns, camera: Camera, *, shared: TrackedPerson, size: int) -> tuple[State, Crop]:
     """The person in this frame, and the window of `size` pixels a side that holds them."""
     model = shared.shared.templates.model
     coarse_mm = face_shape(face.identity, face.expression, model=model)
@@ -81,9 +81,9 @@ def pose(face: FaceUnknowns, camera: Camera, *, shared: Person, size: int) -> tu
     return State(fit, shape_mm), face_crop(shape_mm, face.pose, camera, model=model, size=size)
 
 
-def aim(face: FaceUnknowns, camera: Camera, *, shared: Person, size: int) -> Crop:
+def aim(face: FaceUnknowns, camera: Camera, *, shared: TrackedPerson, size: int) -> Crop:
     """The window alone."""
-    return pose(face, camera, shared=shared, size=size)[1]
+    return put(face, camera, shared=shared, size=size)[1]
 
 
 def lift(
@@ -104,7 +104,7 @@ def lift(
     return mesh, jnp.round(255.0 * jnp.stack(pictures)).astype(jnp.uint8), fine.shown_height(state.scene)
 
 
-def place(face: FaceUnknowns, camera: Camera, *, shared: Person) -> Float[Array, "vertices 3"]:
+def place(face: FaceUnknowns, camera: Camera, *, shared: TrackedPerson) -> Float[Array, "vertices 3"]:
     """The medium shape in the camera frame (mm), the object's origin where it appears in the image."""
     head = face.pose
     from_middle = (head.translation_px - camera.principal_point_px) * jnp.exp(-head.log_scale)
@@ -113,7 +113,7 @@ def place(face: FaceUnknowns, camera: Camera, *, shared: Person) -> Float[Array,
     return matmul(shape_mm, rotation_matrix(head.rotation_vector).T) + origin_mm[None]
 
 
-def _follow(face: FaceUnknowns, view: View, person: Person, weights: CoarseWeights) -> CoarseFit:
+def _follow(face: FaceUnknowns, view: View, person: TrackedPerson, weights: CoarseWeights) -> CoarseFit:
     face = face._replace(identity=person.identity)
     return bundle.follow(face, view.landmarks, as_floats(view.window), view.crop, **_of(view, person.shared, weights))
 

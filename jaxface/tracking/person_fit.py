@@ -12,7 +12,7 @@ from jaxface.mapping import at, frame_map, join, stack
 from jaxface.stages import bundle
 from jaxface.state import View
 from jaxface.tracking.first_pass import Looked, chunk_name
-from jaxface.tracking.frame_steps import LOOK_SIZE, Person, pose, rejoin, settle
+from jaxface.tracking.frame_steps import LOOK_SIZE, TrackedPerson, put, rejoin, settle
 from jaxface.tracking.named_arrays import pack, unpack
 from jaxface.tracking.run import Run
 from jaxface.types import Camera
@@ -25,7 +25,7 @@ _MEDIUM_FRAMES = 16  # spread over the clip: enough for a mean
 class Fused(NamedTuple):
     """The person, and all frames of them (leading axis; `reason` is empty where a frame counts)."""
 
-    person: Person
+    person: TrackedPerson
     single_identity: np.ndarray
     face: FaceUnknowns
     residual_px: np.ndarray
@@ -52,8 +52,8 @@ def fuse(run: Run, looked: Looked) -> Fused:
     return _settle(run, chunks, _person(run, identity), singles, step)
 
 
-def _person(run: Run, identity: jax.Array) -> Person:
-    return Person(run.look, identity, jnp.zeros_like(run.look.templates.model.mean_mm))
+def _person(run: Run, identity: jax.Array) -> TrackedPerson:
+    return TrackedPerson(run.look, identity, jnp.zeros_like(run.look.templates.model.mean_mm))
 
 
 def _load(run: Run, step: str, index: int) -> dict[str, np.ndarray]:
@@ -108,7 +108,7 @@ def _faces(run: Run, step: str, index: int) -> FaceUnknowns:
     return unpack(_load(run, step, index), "face", kind=FaceUnknowns)
 
 
-def _settle(run: Run, chunks: list[dict], person: Person, singles: np.ndarray, before: str) -> Fused:
+def _settle(run: Run, chunks: list[dict], person: TrackedPerson, singles: np.ndarray, before: str) -> Fused:
     for index, chunk in enumerate(chunks):
         name = chunk_name("settle", index=index)
         if not run.journal.has(name):
@@ -127,7 +127,7 @@ def _settle(run: Run, chunks: list[dict], person: Person, singles: np.ndarray, b
     return _add_medium(run, _collect(chunks, settled, person, singles))
 
 
-def _collect(chunks: list[dict], settled: list[dict], person: Person, singles: np.ndarray) -> Fused:
+def _collect(chunks: list[dict], settled: list[dict], person: TrackedPerson, singles: np.ndarray) -> Fused:
     def joined(parts: list[dict], name: str) -> np.ndarray:
         return np.concatenate([each[name] for each in parts])
 
@@ -178,7 +178,7 @@ def _deform(run: Run, fused: Fused, rows: np.ndarray) -> dict[str, np.ndarray]:
     """What the medium stage adds to some frames (mm), without those of which it is left out, and why it is."""
     views = run.padded(stack([_view(run, int(row)) for row in rows]))
     faces = run.padded(jax.tree.map(lambda leaf: leaf[rows], fused.face))
-    state, _ = run.call(frame_map(pose, size=LOOK_SIZE), faces, views.camera, shared=fused.person)
+    state, _ = run.call(frame_map(put, size=LOOK_SIZE), faces, views.camera, shared=fused.person)
     state, verdicts = run.stage(program.MEDIUM, state, views, shared=run.look)
     offset_mm = np.asarray(state.shape_mm)[: len(rows)] - np.asarray(state.fit.vertices_mm)[: len(rows)]
     reasons = np.array([reason("medium", at(verdicts, index=row)) for row in range(len(rows))])

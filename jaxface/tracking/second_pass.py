@@ -27,7 +27,7 @@ from jaxface.rendering.camera import cropped
 from jaxface.stages import detail
 from jaxface.state import Shared, State, View
 from jaxface.tracking.first_pass import ABSENT, chunk_name, cut_window
-from jaxface.tracking.frame_steps import PANEL, aim, lift, pose
+from jaxface.tracking.frame_steps import PANEL, aim, lift, put
 from jaxface.tracking.named_arrays import pack, unpack
 from jaxface.tracking.person import DetailSums, add_detail, no_detail
 from jaxface.tracking.person_fit import Fused
@@ -139,7 +139,7 @@ def _refine_chunk(
     number, host_faces, host_views = len(seen), stack([face for face, _ in seen]), stack([view for _, view in seen])
     faces, views = run.padded((host_faces, host_views))
     views = views._replace(counts=np.where(np.arange(run.chunk) < number, views.counts, np.float32(0.0)))
-    state, _ = run.call(frame_map(pose, size=run.settings.size), faces, views.camera, shared=fused.person)
+    state, _ = run.call(frame_map(put, size=run.settings.size), faces, views.camera, shared=fused.person)
     verdicts = {}
     for stage in program.SURFACE:
         state, verdicts[stage.name] = run.stage(stage, state, views, shared=run.full)

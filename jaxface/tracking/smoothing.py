@@ -11,7 +11,7 @@ from jaxface.evaluation import motion
 from jaxface.io.arrays import host_array
 from jaxface.mapping import at
 from jaxface.solvers.trajectory import smooth_trajectory
-from jaxface.tracking.frame_steps import Person, place
+from jaxface.tracking.frame_steps import TrackedPerson, place
 from jaxface.tracking.person_fit import Fused
 from jaxface.types import MorphableModel, Pose, Region
 
@@ -80,7 +80,7 @@ def jitter_figures(fused: Fused, smoothed: Smoothed) -> dict[str, float]:
 
 
 @jax.jit
-def _place(face, camera, chosen, person: Person):
+def _place(face, camera, chosen, person: TrackedPerson):
     return place(face, camera, shared=person)[chosen]
 
 

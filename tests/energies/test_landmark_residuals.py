@@ -10,13 +10,7 @@ from dome import dome_model
 from tiny_model import make_model
 
 from jaxface import presets
-from jaxface.energies.landmarks import (
-    FaceUnknowns,
-    landmark_offsets_mm,
-    landmark_residuals,
-    make_handles,
-    make_targets,
-)
+from jaxface.energies.landmarks import FaceUnknowns, landmark_offsets_mm, landmark_residuals, make_handles, make_targets
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project

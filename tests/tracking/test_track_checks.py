@@ -18,7 +18,7 @@ from jaxface.morphable.pose import rotation_matrix
 from jaxface.program import SURFACE
 from jaxface.state import Shared, State, View
 from jaxface.tracking import person_fit, second_pass
-from jaxface.tracking.frame_steps import Person
+from jaxface.tracking.frame_steps import TrackedPerson
 from jaxface.tracking.journal import MANIFEST, open_journal
 from jaxface.tracking.named_arrays import unpack
 from jaxface.tracking.person_fit import Fused
@@ -184,7 +184,7 @@ def test_frames_whose_medium_stage_fails_do_not_count_and_are_told(tmp_path, mon
     """Six frames, the fifth of which shows no face; where most fail, the stage is left out."""
     monkeypatch.setattr(person_fit, "_view", lambda run, frame: View(None, None, None, np.float32(frame)))
     rows = FaceUnknowns(Pose(np.zeros((6, 3)), np.zeros((6, 2)), np.zeros(6)), np.zeros((6, 5)), np.zeros((6, 2)))
-    person = Person(Shared(None, None), None, np.zeros((4, 3)))
+    person = TrackedPerson(Shared(None, None), None, np.zeros((4, 3)))
     known = {"person": person, "face": rows, "reason": [""] * 4 + ["no face was found", ""], "notes": []}
     fused = Fused(**dict.fromkeys(Fused._fields) | known)
     with open_journal(tmp_path / "j", identity={}, overwrite=False) as journal, Writer(depth=2) as writer:
