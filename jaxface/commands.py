@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -231,3 +232,5 @@ def _keep_compiled_code() -> None:
     except (OSError, RuntimeError) as error:  # no home, or one that cannot be written
         logging.info("No compilation cache: %s", error)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # JAX writes in place: an entry of a killed or a still writing process is compiled again, and no user's concern.
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry", UserWarning)

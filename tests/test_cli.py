@@ -1,6 +1,7 @@
 """The command line: exit codes, one sentence a failure, nothing lost; the pipeline itself is replaced."""
 
 import inspect
+import os
 import subprocess
 import sys
 import types
@@ -275,6 +276,21 @@ def test_compiled_code_stays_where_the_user_put_it(monkeypatch, tmp_path):
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     assert kept(monkeypatch, cache=tmp_path / "file") == {}
+
+
+def test_a_damaged_entry_of_the_cache_is_compiled_again_in_silence(tmp_path):
+    """A process that is killed while it writes leaves a truncated entry behind, for good."""
+    code = (
+        "from jaxface import commands; commands._keep_compiled_code(); import jax; print(jax.numpy.arange(3).sum() + 1)"
+    )
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert done.stdout.strip() == "4" and not done.stderr
+        entries = list(tmp_path.glob("*-cache"))
+        assert entries
+        for entry in entries:
+            entry.write_bytes(entry.read_bytes()[:40])
 
 
 def test_the_real_pipeline_takes_what_the_command_gives():
