@@ -3,9 +3,7 @@
 import os
 import pathlib
 
-# Here, not in JAX's settings: processes that tests start then run the same programs, and find them compiled.
-os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "float32"
-
+import fast_compiles  # noqa: F401  (first)
 import jax
 import pytest
 from jaxtyping import install_import_hook
