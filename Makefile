@@ -26,8 +26,9 @@ demo: $(VENV)/.landmarks  ## reconstruct a public-domain portrait into out/demo 
 test: $(VENV)/.test  ## the tests, on the CPU (about 20 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
+# Optimised as for users; `test` does without, see tests/fast_compiles.py.
 test-all: $(VENV)/.test $(VALIDATOR)  ## the same with the long ones, and Khronos' glTF validator where npm is there
-	$(PYTEST)
+	XLA_FLAGS=$${XLA_FLAGS:-} $(PYTEST)
 
 lint: $(VENV)/.test  ## check style, formatting and types
 	$(VENV)/bin/ruff check .
