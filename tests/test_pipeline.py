@@ -29,7 +29,7 @@ from jaxface.rendering.camera import project
 from jaxface.stage_log import StageLog
 from jaxface.state import Shared, State, View
 from jaxface.synthetic import preset_light, synthetic_face
-from jaxface.types import IBUG_68, Crop, FaceError, Landmarks, Parsing
+from jaxface.types import IBUG_68, CoarseFit, Crop, FaceError, Landmarks, Parsing
 from jaxface.verdicts import reason
 
 SIZE = 128
@@ -381,12 +381,16 @@ def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec):
 def test_where_shading_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec):
     left = reconstruct_with(coarse=PRESET.coarse._replace(skin_spread=float("nan")))
     assert status(left, "coarse").status == "ok" and status(left, "coarse shading").status == "left out"
-    plain = fit_landmarks(State(), view_of(left), shared_by(load_default()))[0]
-    np.testing.assert_allclose(left.coarse.vertices_mm, plain.fit.vertices_mm, atol=0.05)
+    plain = fit_landmarks(State(), view_of(left))
+    np.testing.assert_allclose(left.coarse.vertices_mm, plain.vertices_mm, atol=0.05)
     assert np.abs(left.coarse.vertices_mm - rec.coarse.vertices_mm).max() > 0.1
 
 
-fit_landmarks = jax.jit(program.COARSE.run)
+def fit_landmarks(state, view) -> CoarseFit:
+    """The coarse stage alone, by the program of a photo."""
+    frames = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], (state, view))
+    after, _ = program.mapped(program.COARSE)(*frames, shared=shared_by(load_default()))
+    return jax.tree.map(lambda leaf: leaf[0], after.fit)
 
 
 def view_of(rec) -> View:
@@ -530,14 +534,13 @@ def test_where_the_network_sees_no_face_the_landmarks_do_alone(rec):
     _, views, report = regress(load_default(), weights)
     assert report.status == "left out" and "no face" in report.reason
     view = view_of(rec)._replace(regression=jax.tree.map(lambda leaf: leaf[0], views.regression))
-    state, plain = (fit_landmarks(State(), each, shared_by(load_default()))[0] for each in (view, view_of(rec)))
-    np.testing.assert_allclose(state.fit.vertices_mm, plain.fit.vertices_mm, atol=0.05)
+    found, plain = (fit_landmarks(State(), each) for each in (view, view_of(rec)))
+    np.testing.assert_allclose(found.vertices_mm, plain.vertices_mm, atol=0.05)
 
 
 def test_a_ready_coarse_fit_is_taken_as_it_is(rec):
     state = State(fit=jax.tree.map(jnp.asarray, rec.coarse_fit))
-    taken, _ = fit_landmarks(state, view_of(rec), shared_by(load_default()))
-    np.testing.assert_array_equal(taken.fit.vertices_mm, rec.coarse.vertices_mm)
+    np.testing.assert_array_equal(fit_landmarks(state, view_of(rec)).vertices_mm, rec.coarse.vertices_mm)
 
 
 def parse_half(portrait, params, *, run):
