@@ -21,8 +21,10 @@ FIRST = (
     "test_track_checks.py",
     "experiments",
     "test_notebooks.py",
-    "test_bad_input.py",
+    "test_runners.py",
+    "test_convert.py",
     "stages",
+    "energies",
 )
 
 

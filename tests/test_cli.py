@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_model
 import tiny_networks
+from absl import logging
 from PIL import Image
 
 import jaxface
@@ -214,7 +215,9 @@ def test_interrupt_keeps_what_is_finished(pipeline, tmp_path, capsys):
     assert results(tmp_path / "out") == ["a"] and "stopped" in capsys.readouterr().err
 
 
-def test_unexpected_errors_show_their_place_on_demand(pipeline, tmp_path, capfd):
+def test_unexpected_errors_show_their_place_on_demand(pipeline, tmp_path, capfd, monkeypatch):
+    # Whatever ran before may have left another one there.
+    monkeypatch.setattr(logging.get_absl_handler().python_handler, "stream", sys.stderr)
     pipeline.errors = {20: ZeroDivisionError("oops")}
     name = photo(tmp_path / "a.png")
     assert cli.main(["reconstruct", name, "--verbosity=1"]) == 1
