@@ -75,6 +75,7 @@ def _restrict(model, vertices):
         identity_basis_mm=model.identity_basis_mm[:, vertices],
         expression_basis_mm=model.expression_basis_mm[:, vertices],
         vertex_regions=model.vertex_regions[vertices],
+        vertex_parts=model.vertex_parts[vertices],
         albedo=model.albedo[vertices],
         articulation=articulation,
     )

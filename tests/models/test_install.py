@@ -129,7 +129,7 @@ def test_what_fails_leaves_what_was_there(calls, tmp_path, error):
         ("gnm", {}, "gnm_head.npz.*github.com/google/GNM.*--from"),
         ("bisenet", {}, "79999_iter.pth.*--from"),
         ("ict", {"source": "/nowhere/at/all"}, "/nowhere/at/all does not exist.*FaceXModel"),
-        ("ict", {"source": "/", "part": "nose"}, "choose from face, head, all"),
+        ("ict", {"source": "/", "part": "nose"}, "choose from head, face, all"),
         ("flame", {"source": "/", "part": "face"}, "leave --part away"),
     ],
 )
