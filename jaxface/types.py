@@ -136,7 +136,7 @@ class MorphableModel:
     `uv_triangles` indexes `uvs` per corner, so that seams need no doubled vertices. v points up, as in OBJ.
     Landmark l lies at `landmark_barycentrics[l]` of triangle `landmark_triangles[l]`; weight rows that are all
     zero mark landmarks the model does not have (the irises, say). `ibug_vertices` are iBUG's 68 points, -1 if unknown.
-    `vertex_regions` and `vertex_parts` are values of `Region` and `Part`; a triangle has the part of its first corner.
+    Regions and parts are values of `Region` and `Part`; a triangle has the part of its first corner.
     With an `articulation`, the last rows of the expression basis are the joints' rotations to first order.
     """
 
@@ -279,16 +279,16 @@ class StageReport:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
-    """Triangles with UVs per corner, host arrays; `vertices_mm` in the object frame."""
+    """Triangles with UVs per corner (object frame, host arrays). `parts` are the triangles', None where all are skin."""
 
     vertices_mm: np.ndarray
     triangles: np.ndarray
     uvs: np.ndarray
     uv_triangles: np.ndarray
+    parts: np.ndarray | None = None
 
     def to_trimesh(self) -> "trimesh.Trimesh":
-        """The same as a `trimesh.Trimesh` (millimetres), its vertices in their order; where a seam of the UVs gives a
-        vertex several, it has one of them."""
+        """The same as a `trimesh.Trimesh` (millimetres), vertices in their order, each with one of its UVs at a seam."""
         import trimesh
 
         uvs = np.zeros((len(self.vertices_mm), 2))

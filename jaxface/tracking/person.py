@@ -16,7 +16,7 @@ from jaxface.imaging.filling import complete
 from jaxface.imaging.filters import sample
 from jaxface.numerics import smoothstep
 from jaxface.stages.detail import DetailTemplate, Displaced, displace, displacement_map, normal_map
-from jaxface.templates import Templates
+from jaxface.templates import Templates, fine_mesh
 from jaxface.types import DetailMesh, Mesh, TextureMaps
 
 ENOUGH = (0.01, 0.06)  # summed weight between which a texel's own colour replaces the filling; one frame at 60 degrees
@@ -42,11 +42,10 @@ class TextureSums(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Person:
     """A face with what all frames know of it (host arrays, object frame). `normals` are those of the displaced mesh;
-    with the normal map of `textures` goes `base_normals`. `colours` are the texture at the vertices."""
+    the normal map of `textures` goes with the neutral shape. `colours` are the texture at the vertices."""
 
     mesh: Mesh
     normals: np.ndarray
-    base_normals: np.ndarray
     colours: np.ndarray
     textures: TextureMaps
 
@@ -120,9 +119,7 @@ def fuse_person(
     """
     template = templates.detail
     shape, textures, colours = jax.tree.map(np.asarray, _fuse(neutral_mm, detail_sums, texture_sums, filling, template))
-    corners = (template.subdivision.triangles, template.uvs, template.uv_triangles)
-    mesh = Mesh(shape.vertices_mm, *(np.asarray(values) for values in corners))
-    return Person(mesh, shape.normals, shape.base_normals, colours, textures)
+    return Person(fine_mesh(shape.vertices_mm, template), shape.normals, colours, textures)
 
 
 @jax.jit
@@ -132,7 +129,9 @@ def _fuse(
     shape = displace(neutral_mm, mean_displacement(detail_sums), template)
     covered = jnp.where(template.raster.triangle >= 0, 1.0, 0.0)
     texture = fuse_texture(texture_sums, filling)
-    textures = TextureMaps(texture, displacement_map(shape, template), normal_map(shape, template), covered)
+    textures = TextureMaps(
+        texture, displacement_map(shape, template), normal_map(neutral_mm, shape.normals, template), covered
+    )
     return shape, textures, _vertex_colours(texture, template)
 
 

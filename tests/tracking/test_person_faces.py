@@ -58,7 +58,7 @@ def make_view(model, template, yaw, index):
     neutral_mm = face_shape(face.identity, 0.0 * face.expression, model=model)
     maps = fine_maps(raster, height_px, face)
     mesh = jax.jit(detail.run)(neutral_mm, maps, face.pose, face.camera, **shared)
-    baked = jax.jit(detail.bake)(mesh, maps, face.pose, face.camera, **shared)
+    baked = jax.jit(detail.bake)(neutral_mm, mesh, maps, face.pose, face.camera, **shared)
     albedo, weight = jax.jit(detail.seen_albedo)(mesh, maps, face.pose, face.camera, template=template)
     return types.SimpleNamespace(face=face, mesh=mesh, filling=baked.albedo, albedo=albedo, weight=weight)
 
