@@ -279,7 +279,7 @@ class StageReport:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
-    """Triangles with UVs per corner (object frame, host arrays). `parts` are the triangles', None where all are skin."""
+    """Triangles with UVs per corner (object frame, host arrays). `parts` are the triangles', None if all skin."""
 
     vertices_mm: np.ndarray
     triangles: np.ndarray
@@ -288,7 +288,7 @@ class Mesh:
     parts: np.ndarray | None = None
 
     def to_trimesh(self) -> "trimesh.Trimesh":
-        """The same as a `trimesh.Trimesh` (millimetres), vertices in their order, each with one of its UVs at a seam."""
+        """The same as a `trimesh.Trimesh` (millimetres), vertices in their order, with one of their UVs at a seam."""
         import trimesh
 
         uvs = np.zeros((len(self.vertices_mm), 2))
