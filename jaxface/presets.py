@@ -52,7 +52,7 @@ COARSE = CoarseWeights(
     trust=LandmarkTrust(
         eye=1.0, nose=1.0, eyebrow=1.0, mouth=1.0, skin=1.0,
         border=0.3,  # outline points, which slide
-        iris=12.0,  # five points together are one of 0.45 mm: eyes turn against their prior
+        iris=5.0,  # five points together are one of 0.7 mm: eyes turn against their prior
         turned_away=-0.1, facing=0.9, softness=0.0, least=0.05,
     ),
     landmark_mm=3.5,  # of one landmark about the model, if `independent` of them were given

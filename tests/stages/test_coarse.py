@@ -239,10 +239,14 @@ def with_left_eye(model):
     count = len(model.mean_mm)
     plate = model.mean_mm[jnp.array([362, 263])].mean(axis=0)[None] + jnp.array([[-9.0, -9, 0], [9, -9, 0], [0, 9, 0]])
     expression = jnp.pad(model.expression_basis_mm, [(0, 1), (0, 3), (0, 0)]).at[-1, count:, 0].set(6.0)
+
+    def at_eye(basis_mm):
+        return jnp.repeat(basis_mm[:, jnp.array([362, 263])].mean(axis=1, keepdims=True), 3, axis=1)
+
     return dataclasses.replace(
         model,
         mean_mm=jnp.concatenate([model.mean_mm, plate]),
-        identity_basis_mm=jnp.pad(model.identity_basis_mm, [(0, 0), (0, 3), (0, 0)]),
+        identity_basis_mm=jnp.concatenate([model.identity_basis_mm, at_eye(model.identity_basis_mm)], axis=1),
         expression_basis_mm=expression,
         expression_names=(*model.expression_names, "eyeLookOut_L"),
         triangles=jnp.concatenate([model.triangles, count + jnp.array([[0, 1, 2]])]),
@@ -261,7 +265,7 @@ def test_eyes_follow_the_irises_and_the_face_does_not():
     points = project(landmark_positions(vertices_mm, model=model), pose, camera=orthographic())
     landmarks = Landmarks(points[:, :2], points[:, 2], jnp.ones(478))
     found = fit(landmarks, orthographic(), traced(presets.COARSE), model)
-    assert 0.6 < float(found.expression[-1]) < 0.9
+    assert 0.5 < float(found.expression[-1]) < 0.8  # the prior holds back
     assert shape_error_mm(found.vertices_mm[:-3], vertices_mm[:-3]) < 0.3
     blind = presets.COARSE._replace(trust=presets.COARSE.trust._replace(iris=0.0))
     still = fit(landmarks, orthographic(), traced(blind), model)
