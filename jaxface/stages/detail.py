@@ -4,8 +4,7 @@ One definition holds for all outputs. The fine mesh is base + d n, with base and
 smooth normals and d the displacement at its vertices, which is 0 off the skin; the displacement map is d, interpolated.
 The normal map holds the fine mesh's normals in the tangent frame of the medium mesh, whose own vertex normals a viewer
 interpolates over its triangles. So the subdivided medium mesh with the displacement map, the medium mesh with the
-normal map, and the fine mesh with its own normals show the same surface; the fine mesh with the normal map has the
-detail twice.
+normal map, and the fine mesh with its own normals show the same surface; a fine mesh with the map has it twice.
 """
 
 import math
@@ -20,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxface.geometry.flips import shrink_flips
 from jaxface.geometry.normals import vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, midpoint_subdivision, subdivide
-from jaxface.imaging.filling import complete, spread
+from jaxface.imaging.filling import complete_skin, spread
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, smoothstep
@@ -152,7 +151,7 @@ def bake(
     filling = _model_colours(places, seen, maps, model, template)
     photo, texels = _read_photo(places, jnp.concatenate([seen[:, None], filling], axis=1), maps, template)
     covered = _covered(template)
-    albedo = _complete_texture(photo, texels[..., 0], spread(texels[..., 1:], covered), template.mirrors)
+    albedo = _complete_texture(photo, texels[..., 0], spread(texels[..., 1:], covered), template)
     normals_tangent = normal_map(medium_mm, detail.normals, template)
     return TextureMaps(jnp.clip(albedo, 0.0, None), displacement_map(detail, template), normals_tangent, covered)
 
@@ -281,10 +280,17 @@ def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template
     return colours * (photo / jnp.maximum(jnp.sum(weight * colours, axis=0), 1e-9))[None, :]
 
 
-def _complete_texture(photo, seen, filling, mirrors) -> Float[Array, "height width 3"]:
-    """Seen texels as they are; the rest from the mirrored side, else `filling`, shifted smoothly to meet the seen."""
-    mirrored = jnp.where(mirrors, seen[:, ::-1], 0.0)[..., None]
-    return complete(photo, seen, filling + mirrored * (photo[:, ::-1] - filling))
+def skin_map(template: DetailTemplate) -> Float[Array, "rows columns"]:
+    """1 on texels of skin, 0 on those of eyes, teeth and the like; it runs on past the UV border."""
+    texels = interpolate(template.raster, template.relief[:, None], template.texture_vertices)
+    return spread(texels, _covered(template))[..., 0]
+
+
+def _complete_texture(photo, seen, filling, template: DetailTemplate) -> Float[Array, "height width 3"]:
+    """Seen texels as they are; the rest from the mirrored side, else `filling`."""
+    mirrored = jnp.where(template.mirrors, seen[:, ::-1], 0.0)[..., None]
+    filling = filling + mirrored * (photo[:, ::-1] - filling)
+    return complete_skin(photo, seen, filling, skin=skin_map(template))
 
 
 def _mirrors(model: MorphableModel) -> bool:
