@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     `is_open` tells whether anyone may use it for anything; `open_rank` is the order of preference among the open
     models, 0 the first, None for all others. `source` says what `--from` takes. `reader` is the module whose `read`
     turns that into a `SourceModel`, or a network's with `params_from_checkpoint`. `parts` are the choices of `--part`.
+    `sha256` is of the published file, where that is one that we know.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     parts: tuple[str, ...] = ()
     open_rank: int | None = None
     download: Download | None = None
+    sha256: str = ""
 
 
 ENTRIES = (
@@ -80,6 +82,7 @@ ENTRIES = (
         source="gnm_head.npz",
         reader="jaxface.models.readers.gnm",
         open_rank=1,
+        sha256="61d78bbfb4ad8e0b38495804a4caef3214d3df00f8c3f68761e63b41ce3747eb",
     ),
     Entry(
         name="bfm2009",

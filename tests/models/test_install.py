@@ -1,5 +1,6 @@
 """Installing: reads, converts, keeps and reads back; the converter, readers and networks are replaced."""
 
+import hashlib
 import importlib
 import inspect
 import pickle
@@ -103,6 +104,14 @@ def test_a_model_is_read_converted_and_kept(calls, tmp_path, home):
 def test_the_part_reaches_the_reader(calls, tmp_path):
     install.install("ict", source=tmp_path, part="head")
     assert calls.read == [(tmp_path, {"part": "head"})]
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"head", "is the published"), (b"other", "is not the published")])
+def test_whether_a_file_is_the_published_one_is_told(calls, tmp_path, monkeypatch, content, words):
+    entry = catalogue.BY_NAME["ict"]._replace(sha256=hashlib.sha256(b"head").hexdigest())
+    monkeypatch.setitem(catalogue.BY_NAME, "ict", entry)
+    (tmp_path / "ict.zip").write_bytes(content)
+    assert words in " ".join(install.install("ict", source=tmp_path / "ict.zip").sentences)
 
 
 def test_closed_licences_and_joints_are_told(calls, tmp_path):
