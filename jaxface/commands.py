@@ -25,6 +25,10 @@ def define_reconstruct_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "landmarks", None, "File with the landmarks of the one photo: .npy, iBUG .pts or Face++ .json.", **where
     )
+    flags.DEFINE_enum(
+        "mesh", "dense", ["dense", "base"], "mesh.glb: all detail in a dense mesh; or the model's with morph targets.",
+        **where,
+    )  # fmt: skip
     flags.DEFINE_integer("seed", 0, "Seed of whatever is random.", **where)
 
 
@@ -204,7 +208,7 @@ def _reconstruct_one(photo: pathlib.Path, folder: pathlib.Path, landmarks, value
         focal_px=values.focal_px,
         progress=lambda stage: bar.set_postfix_str(f"{photo.name}: {stage}"),
     )
-    rec.save(folder)
+    rec.save(folder, mesh=values.mesh)
     if values.quiet:
         return
     for stage in rec.stages:

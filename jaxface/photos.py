@@ -22,7 +22,7 @@ from jaxface.program import Extras
 from jaxface.rendering.camera import make_camera
 from jaxface.stage_log import StageLog, run_stages
 from jaxface.state import Shared, State, View
-from jaxface.types import FaceError, Landmarks, Mesh, MorphableModel
+from jaxface.types import FaceError, Landmarks, MorphableModel
 from jaxface.verdicts import reason
 
 
@@ -167,16 +167,14 @@ def _record(
 ) -> Reconstruction:
     state, view, extras = known
     model, detail = shared.templates.model, shared.templates.detail
-    base = [np.asarray(x) for x in (model.triangles, model.uvs, model.uv_triangles)]
-    dense = [np.asarray(x) for x in (detail.subdivision.triangles, detail.uvs, detail.uv_triangles)]
+    base, dense = (lambda shape: templates.model_mesh(shape, model)), (lambda shape: templates.fine_mesh(shape, detail))
     return Reconstruction(
         image=photo.image, crop_image=host_array(view.window), crop=view.crop, camera=view.camera,
-        landmarks=photo.landmarks, coarse_fit=state.fit, neutral=Mesh(host_array(extras.neutral_mm), *base),
-        coarse=Mesh(host_array(state.fit.vertices_mm), *base), medium=Mesh(host_array(state.shape_mm), *base),
-        phase1=Mesh(host_array(extras.phase1_mm), *dense), fine=Mesh(host_array(state.mesh.vertices_mm), *dense),
-        fine_normals=host_array(state.mesh.normals), base_normals=host_array(extras.base_normals),
+        landmarks=photo.landmarks, coarse_fit=state.fit, neutral=base(extras.neutral_mm),
+        coarse=base(state.fit.vertices_mm), medium=base(state.shape_mm), phase1=dense(extras.phase1_mm),
+        fine=dense(state.mesh.vertices_mm), fine_normals=host_array(state.mesh.normals),
         fine_colours=host_array(state.mesh.colours), maps=extras.maps, textures=extras.textures,
         relit=host_array(extras.relit), stages=stages,
-        settings=settings | {"landmarks": sources.name_of(photo.source)}, model_name=model.name,
+        settings=settings | {"landmarks": sources.name_of(photo.source)}, model=model, model_name=model.name,
         model_licence=model.licence, expression_names=model.expression_names,
     )  # fmt: skip

@@ -36,6 +36,7 @@ EQ3 = DeformationWeights(
         mouth=0.1,
         skin=0.05,  # ours: cheeks have no feature to detect, the points there are the detector's own guess
         border=0.01,  # ours: "lower weights for the boundary", Sec. 3.3
+        iris=0.0,  # ours: eyeballs keep their shape
         turned_away=0.0,  # ours, with all that follows: hidden landmarks are guesses
         facing=0.3,
         softness=1.0,
@@ -51,6 +52,7 @@ COARSE = CoarseWeights(
     trust=LandmarkTrust(
         eye=1.0, nose=1.0, eyebrow=1.0, mouth=1.0, skin=1.0,
         border=0.3,  # outline points, which slide
+        iris=5.0,  # five points together are one of 0.7 mm: eyes turn against their prior
         turned_away=-0.1, facing=0.9, softness=0.0, least=0.05,
     ),
     landmark_mm=3.5,  # of one landmark about the model, if `independent` of them were given

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.geometry.normals import vertex_normals
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
 from jaxface.presets import Preset
@@ -191,14 +190,13 @@ def detail_mesh(maps: FineMaps, state: State, view: View, shared: Shared) -> Det
 
 class Extras(NamedTuple):
     """What a photo's record holds beside the state: maps, the first phase's mesh, textures, the face under a new light,
-    the identity alone, and the normals of the undisplaced mesh."""
+    and the identity alone."""
 
     maps: FineMaps
     phase1_mm: Float[Array, "fine_vertices 3"]
     textures: TextureMaps
     relit: Float[Array, "size size 3"]
     neutral_mm: Float[Array, "vertices 3"]
-    base_normals: Float[Array, "fine_vertices 3"]
 
 
 def finish(state: State, view: View, *, shared: Shared) -> Extras:
@@ -209,15 +207,14 @@ def finish(state: State, view: View, *, shared: Shared) -> Extras:
     neutral_mm = face_shape(state.fit.identity, jnp.zeros_like(state.fit.expression), model=model)
     textures = texture(state, maps, view, shared)
     relit = relight(maps.albedo, maps.normals_image, maps.mask, background=as_floats(view.window))
-    base_normals = vertex_normals(state.mesh.base_mm, templates.detail.subdivision.triangles)
-    return Extras(maps, phase1.vertices_mm, textures, relit, neutral_mm, base_normals)
+    return Extras(maps, phase1.vertices_mm, textures, relit, neutral_mm)
 
 
 def texture(state: State, maps: FineMaps, view: View, shared: Shared) -> TextureMaps:
     """What the picture tells of the whole texture."""
     crop_pose, crop_camera = cropped(state.fit.pose, view.camera, view.crop)
     template, model = shared.templates.detail, shared.templates.model
-    return detail.bake(state.mesh, maps, crop_pose, crop_camera, model=model, template=template)
+    return detail.bake(state.shape_mm, state.mesh, maps, crop_pose, crop_camera, model=model, template=template)
 
 
 def _compared(residuals: Float[Array, "2"]) -> Figures:

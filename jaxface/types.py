@@ -43,7 +43,19 @@ class Region(enum.IntEnum):
     EYE_OPENING = 5  # the eyeball's visible part
     MOUTH_OPENING = 6  # between the lips
     BORDER = 7  # the outline of the face mask
-    OUTSIDE = 8  # beyond it: ears, scalp, neck, teeth
+    OUTSIDE = 8  # beyond it: ears, scalp, neck, what is behind the lips
+
+
+class Part(enum.IntEnum):
+    """What piece of a head a vertex belongs to; sides are the subject's. Only skin is refined and given relief."""
+
+    SKIN = 0
+    RIGHT_EYE = 1
+    LEFT_EYE = 2
+    UPPER_TEETH = 3
+    LOWER_TEETH = 4
+    TONGUE = 5
+    INSIDE = 6  # sockets, gums, lashes and the like
 
 
 class FaceError(ValueError):
@@ -124,6 +136,7 @@ class MorphableModel:
     `uv_triangles` indexes `uvs` per corner, so that seams need no doubled vertices. v points up, as in OBJ.
     Landmark l lies at `landmark_barycentrics[l]` of triangle `landmark_triangles[l]`; weight rows that are all
     zero mark landmarks the model does not have (the irises, say). `ibug_vertices` are iBUG's 68 points, -1 if unknown.
+    Regions and parts are values of `Region` and `Part`; a triangle has the part of its first corner.
     With an `articulation`, the last rows of the expression basis are the joints' rotations to first order.
     """
 
@@ -137,6 +150,7 @@ class MorphableModel:
     landmark_barycentrics: Float[Array, "landmarks 3"]
     landmark_regions: Int[Array, "landmarks"]
     vertex_regions: Int[Array, "vertices"]
+    vertex_parts: Int[Array, "vertices"]
     ibug_vertices: Int[Array, "68"]
     albedo: Float[Array, "vertices 3"]  # mean texture, the initial albedo of Sec. 3.4
     name: str = dataclasses.field(metadata={"static": True})
@@ -265,16 +279,16 @@ class StageReport:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
-    """Triangles with UVs per corner, host arrays; `vertices_mm` in the object frame."""
+    """Triangles with UVs per corner (object frame, host arrays). `parts` are the triangles', None if all skin."""
 
     vertices_mm: np.ndarray
     triangles: np.ndarray
     uvs: np.ndarray
     uv_triangles: np.ndarray
+    parts: np.ndarray | None = None
 
     def to_trimesh(self) -> "trimesh.Trimesh":
-        """The same as a `trimesh.Trimesh` (millimetres), its vertices in their order; where a seam of the UVs gives a
-        vertex several, it has one of them."""
+        """The same as a `trimesh.Trimesh` (millimetres), vertices in their order, with one of their UVs at a seam."""
         import trimesh
 
         uvs = np.zeros((len(self.vertices_mm), 2))

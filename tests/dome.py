@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface.types import MorphableModel, Region
+from jaxface.types import MorphableModel, Part, Region
 
 
 def dome_model(*, rows: int = 23, columns: int = 19, every: int = 3, with_island: bool = False) -> MorphableModel:
@@ -33,6 +33,7 @@ def dome_model(*, rows: int = 23, columns: int = 19, every: int = 3, with_island
         landmark_barycentrics=jnp.asarray(np.append(barycentrics, np.zeros((1, 3)), axis=0), jnp.float32),
         landmark_regions=jnp.asarray(np.append(_regions(where), Region.EYE_OPENING), jnp.int32),
         vertex_regions=jnp.asarray(_regions(mean), jnp.int32),
+        vertex_parts=jnp.where(jnp.arange(len(mean)) < rows * columns, Part.SKIN, Part.INSIDE),
         ibug_vertices=jnp.full(68, -1, jnp.int32),
         albedo=jnp.full((len(mean), 3), 0.5, jnp.float32) * jnp.array([[1.2, 0.9, 0.7]]),
         name="dome",

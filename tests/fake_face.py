@@ -1,10 +1,25 @@
 """A small made-up reconstruction, a dome with a UV seam, for whatever comes after the pipeline."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 from dome import grid_triangles
 
 from jaxface.export.reconstruction import Reconstruction
-from jaxface.types import Camera, CoarseFit, Crop, FineMaps, Landmarks, Mesh, Pose, StageReport, TextureMaps
+from jaxface.types import (
+    Camera,
+    CoarseFit,
+    Crop,
+    FineMaps,
+    Landmarks,
+    Mesh,
+    MorphableModel,
+    Part,
+    Pose,
+    StageReport,
+    TextureMaps,
+)
 
 SIZE, TEXELS = 48, 32
 EXPRESSIONS = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
@@ -25,6 +40,38 @@ def dome_mesh(*, height_mm: float = 40.0, rows: int = 9, columns: int = 11) -> M
     uv_triangles = np.where(right[:, None], doubled[triangles], triangles)
     uvs = np.concatenate([uvs, uvs[seam] + np.array([[0.1, 0.0]])])
     return Mesh(vertices.astype(np.float32), triangles.astype(np.int32), uvs.astype(np.float32), uv_triangles)
+
+
+def with_parts(mesh: Mesh) -> Mesh:
+    """The same mesh, its upper rows one eye, its lower ones teeth and tongue."""
+    middle = mesh.vertices_mm[mesh.triangles].mean(axis=1)[:, 1]
+    parts = np.select([middle > 50.0, middle < -60.0, middle < -40.0], [Part.LEFT_EYE, Part.LOWER_TEETH, Part.TONGUE])
+    return dataclasses.replace(mesh, parts=parts.astype(np.int32))
+
+
+def face_model(mesh: Mesh) -> MorphableModel:
+    """A model of the mesh's topology with made-up expressions; there is nothing to fit it by."""
+    vertices, none = len(mesh.vertices_mm), jnp.zeros(1, jnp.int32)
+    offsets = jnp.stack([jnp.asarray(mesh.vertices_mm) * factor for factor in (0.02, -0.03, 0.04)])
+    return MorphableModel(
+        mean_mm=jnp.asarray(mesh.vertices_mm),
+        identity_basis_mm=jnp.zeros((5, vertices, 3)),
+        expression_basis_mm=offsets,
+        triangles=jnp.asarray(mesh.triangles),
+        uvs=jnp.asarray(mesh.uvs),
+        uv_triangles=jnp.asarray(mesh.uv_triangles),
+        landmark_triangles=none,
+        landmark_barycentrics=jnp.zeros((1, 3)),
+        landmark_regions=none,
+        vertex_regions=jnp.zeros(vertices, jnp.int32),
+        vertex_parts=jnp.zeros(vertices, jnp.int32),
+        ibug_vertices=jnp.full(68, -1, jnp.int32),
+        albedo=jnp.full((vertices, 3), 0.5),
+        name="dome",
+        licence="Apache-2.0",
+        expression_names=EXPRESSIONS,
+        expression_bounds=(0.0, 1.0),
+    )
 
 
 def dome_normals(mesh: Mesh) -> np.ndarray:
@@ -103,7 +150,6 @@ def make_reconstruction(**changes) -> Reconstruction:
         "phase1": mesh,
         "fine": mesh,
         "fine_normals": dome_normals(mesh),
-        "base_normals": dome_normals(mesh),
         "fine_colours": np.full_like(mesh.vertices_mm, 0.5),
         "maps": maps,
         "textures": texture_maps(),
@@ -113,6 +159,7 @@ def make_reconstruction(**changes) -> Reconstruction:
             StageReport("fine", "left out", "The image explains less than before.", 2.5, {"rms": float("nan")}),
         ),
         "settings": {"preset": "default", "size": SIZE, "seed": 0},
+        "model": face_model(mesh),
         "model_name": "dome",
         "model_licence": "Apache-2.0",
         "expression_names": EXPRESSIONS,

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface.types import NUM_LANDMARKS, Articulation, MorphableModel, Region
+from jaxface.types import NUM_LANDMARKS, Articulation, MorphableModel, Part, Region
 
 VERTICES, IDENTITY, EXPRESSIONS = 9, 4, ("jawOpen", "turn_x", "turn_y", "turn_z")
 
@@ -30,6 +30,7 @@ def make_model(*, name: str = "ict", joints: bool = False) -> MorphableModel:
         landmark_barycentrics=jnp.asarray(weights),
         landmark_regions=jnp.asarray(random.integers(0, len(Region), NUM_LANDMARKS), jnp.int32),
         vertex_regions=jnp.asarray(random.integers(0, len(Region), VERTICES), jnp.int32),
+        vertex_parts=jnp.asarray(random.integers(0, len(Part), VERTICES), jnp.int32),
         ibug_vertices=jnp.asarray(random.integers(-1, VERTICES, 68), jnp.int32),
         albedo=jnp.asarray(random.uniform(size=(VERTICES, 3)), jnp.float32),
         name=name,

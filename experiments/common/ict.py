@@ -32,11 +32,11 @@ from jaxface.numerics import matmul
 from jaxface.rendering.camera import orthographic, project
 from jaxface.synthetic import preset_light
 from jaxface.synthetic_fields import unexplained_field
-from jaxface.types import IBUG_68, Pose, Region
+from jaxface.types import IBUG_68, Part, Pose, Region
 
 OFF_BASIS_MM = {"ict": 0.0, "ict off": 0.5}  # rms of the field outside the basis
 
-# Of the head's vertices: the front of the face comes first, then the rest of the part "face", the eyeballs last.
+# Of the head's vertices: the front of the face comes first, then the rest of the part "face", eyeballs and mouth last.
 FRONT, _FACE, _HEAD = 6706, 9409, 14062
 _HAIRLINE_MM = (88.0, 96.0)  # above the middle of the eyes, on ICT's neutral
 _NOISE = 0.004
@@ -110,7 +110,7 @@ def _prepare(source: SourceModel) -> Head:
     reference = carry(neutral)
     labels = np.asarray(model.vertex_regions)[cKDTree(np.asarray(model.mean_mm)).query(reference)[1]]
     labels[FRONT:_HEAD] = Region.SKIN
-    labels[_HEAD:] = Region.EYE_OPENING
+    labels[_HEAD:] = np.where(source.parts[_HEAD:] <= Part.LEFT_EYE, Region.EYE_OPENING, Region.MOUTH_OPENING)
     front = np.arange(len(neutral)) < FRONT
     excluded = ~front | (labels == Region.EYE_OPENING) | (labels == Region.MOUTH_OPENING)
     height = neutral[:, 1] - neutral[landmarks[36:48], 1].mean()

@@ -20,7 +20,7 @@ from jaxface.energies.trust import LandmarkTrust, Scalar
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.linear import face_shape
 from jaxface.rendering.camera import crop_points
-from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MorphableModel
+from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MorphableModel, Region
 
 _SKIN_BLUR = 1.0 / 256.0  # of the crop's side: pores are no shape of a morphable model
 
@@ -146,7 +146,8 @@ def make_fit(
     """The unknowns with the shape they make and the landmarks' residual."""
     handles = handles_at(x, targets, camera, model=model, weights=weights)
     squares = jnp.sum(landmark_offsets_mm(x, handles, targets, camera) ** 2, axis=1)
-    mean_square = jnp.sum(handles.confidence * squares) / jnp.maximum(jnp.sum(handles.confidence), 1e-6)
+    confidence = jnp.where(model.landmark_regions == Region.EYE_OPENING, 0.0, handles.confidence)  # gaze is no fit
+    mean_square = jnp.sum(confidence * squares) / jnp.maximum(jnp.sum(confidence), 1e-6)
     return CoarseFit(
         identity=x.identity,
         expression=x.expression,

@@ -74,7 +74,8 @@ def make_handles(
 ) -> Handles:
     """Landmark handles for the pose at hand: border points move to the surface's outline.
 
-    Errors of dense landmarks are correlated: together they count as `independent` ones at most.
+    Errors of dense landmarks are correlated: together they count as `independent` ones at most. Irises, which turn on
+    their own, are no part of that.
     """
     vertices_mm = face_shape(x.identity, x.expression, model=model)
     toward = landmark_positions(vertex_normals(vertices_mm, model.triangles), model=model)
@@ -82,7 +83,9 @@ def make_handles(
     is_border = model.landmark_regions == Region.BORDER
     facing = jnp.where(is_border, 1.0, facing)  # they slide to where the surface turns away
     confidence = landmark_trust(targets.confidence, facing, regions=model.landmark_regions, trust=trust)
-    share = jnp.minimum(independent / jnp.maximum(jnp.sum(confidence), 1e-6), 1.0)
+    is_iris = model.landmark_regions == Region.EYE_OPENING
+    of_face = jnp.where(is_iris, 0.0, confidence)
+    share = jnp.minimum(independent / jnp.maximum(jnp.sum(of_face), 1e-6), 1.0)
     ring = _ring(model)
     vertex, slides, normals = _outline(vertices_mm, x.pose, ring, model=model, camera=camera)
     mean_mm, basis_mm = _at_landmarks(x, model)
@@ -92,7 +95,7 @@ def make_handles(
         mean_mm=mean_mm.at[sliding].set(outline_mm, mode="drop"),
         basis_mm=basis_mm.at[:, sliding].set(outline_basis_mm, mode="drop"),
         outline_normals=jnp.zeros_like(targets.points_px).at[ring.border].set(normals),
-        confidence=share * confidence,
+        confidence=jnp.where(is_iris, confidence, share * confidence),
     )
 
 

@@ -26,6 +26,7 @@ class LandmarkTrust(NamedTuple):
     eyebrow: Scalar
     mouth: Scalar
     border: Scalar
+    iris: Scalar
     turned_away: Scalar
     facing: Scalar
     softness: Scalar
@@ -51,7 +52,7 @@ def region_trust(regions: Int[Array, "landmarks"], *, trust: LandmarkTrust) -> F
         Region.MOUTH: trust.mouth,
         Region.NOSE: trust.nose,
         Region.EYE: trust.eye,
-        Region.EYE_OPENING: trust.eye,
+        Region.EYE_OPENING: trust.iris,
         Region.MOUTH_OPENING: trust.mouth,
         Region.BORDER: trust.border,
         Region.OUTSIDE: 0.0,  # no landmark lies there

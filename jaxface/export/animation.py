@@ -1,21 +1,21 @@
 """A tracked face as one animated GLB (host side).
 
-The file is `meshes.write_glb`'s with a morph target an expression and one animation: the expressions' weights and the
+The file is `glb.write_glb`'s with a morph target an expression and one animation: the expressions' weights and the
 head's motion, in metres and seconds. A frame shows the vertices R (v + sum_k w_k m_k) + t.
 """
 
 import os
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from jaxface.export.meshes import METRES_PER_MM, glb_bytes, split_seams, unit_rows
+from jaxface.export.glb import Morphs, glb_bytes
+from jaxface.export.gltf import Gltf
+from jaxface.export.meshes import METRES_PER_MM
 from jaxface.io.atomic import new_file
 from jaxface.types import FaceError, Mesh
 
-FLOAT = 5126  # glTF 2.0, accessor.componentType
-KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}  # accessor.type by columns
 ROTATION_SLACK = 1e-3  # largest entry of R R^T - I
 
 
@@ -48,71 +48,24 @@ def write_animation(
     channels = {"rotation": _quaternions(rotations), "translation": translations_mm * METRES_PER_MM}
     if names:  # glTF knows no empty list of targets
         channels["weights"] = weights.reshape(-1, 1)
-    targets = _morph_targets(mesh, morphs_mm)
-
-    def extend(buffers: dict, tree: dict) -> None:
-        if names:
-            _add_targets(buffers, tree, targets, names)
-        _add_animation(buffers, tree, times, channels)
-
-    data = glb_bytes(mesh, normals=normals, albedo_texture=albedo_texture, normal_map=normal_map, extend=extend)
+    morphs = Morphs(names, morphs_mm, np.zeros(len(names)))
+    data = glb_bytes(
+        mesh, normals=normals, albedo_texture=albedo_texture, normal_map=normal_map, morphs=morphs,
+        extend=lambda file: _add_animation(file, times, channels),
+    )  # fmt: skip
     with new_file(path) as fresh:
         fresh.write_bytes(data)
 
 
-def _add_targets(buffers: dict, tree: dict, targets: list[dict[str, np.ndarray]], names: tuple[str, ...]) -> None:
-    solid = tree["meshes"][0]
-    solid["primitives"][0]["targets"] = [
-        {kind: _add_array(buffers, tree, values) for kind, values in target.items()} for target in targets
-    ]
-    solid["weights"] = [0.0] * len(names)
-    solid["extras"] = {"targetNames": list(names)}
-
-
-def _add_animation(buffers: dict, tree: dict, times: np.ndarray, channels: dict[str, np.ndarray]) -> None:
-    node = next(place for place, node in enumerate(tree["nodes"]) if "mesh" in node)
-    key_times = _add_array(buffers, tree, times)
+def _add_animation(file: Gltf, times: np.ndarray, channels: dict[str, np.ndarray]) -> None:
+    """Key frames of the face, which is node 0."""
+    key_times = file.add_array(times)
     samplers = [
-        {"input": key_times, "output": _add_array(buffers, tree, values), "interpolation": "LINEAR"}
+        {"input": key_times, "output": file.add_array(values), "interpolation": "LINEAR"}
         for values in channels.values()
     ]
-    targets = [{"sampler": place, "target": {"node": node, "path": path}} for place, path in enumerate(channels)]
-    tree["animations"] = [{"name": "track", "samplers": samplers, "channels": targets}]
-
-
-def _add_array(buffers: dict, tree: dict, values: Float[np.ndarray, "rows columns"]) -> int:
-    """Index of a new accessor with a buffer view of its own."""
-    values = values.astype("<f4")
-    name = f"array {len(buffers)}"
-    buffers[name] = values.tobytes()
-    tree["accessors"][name] = {
-        "bufferView": len(buffers) - 1,
-        "componentType": FLOAT,
-        "type": KINDS[values.shape[1]],
-        "count": len(values),
-        "min": values.min(axis=0).tolist(),
-        "max": values.max(axis=0).tolist(),
-    }
-    return len(tree["accessors"]) - 1
-
-
-def _morph_targets(mesh: Mesh, morphs_mm: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """What each expression adds to positions (metres) and to normals, by how it turns the surface."""
-    vertex, _, _ = split_seams(mesh)
-    at_rest = _vertex_normals(mesh.vertices_mm, mesh.triangles)
-    turns = (_vertex_normals(mesh.vertices_mm + morph_mm, mesh.triangles) - at_rest for morph_mm in morphs_mm)
-    return [
-        {"POSITION": morph_mm[vertex] * METRES_PER_MM, "NORMAL": turn[vertex]}
-        for morph_mm, turn in zip(morphs_mm, turns, strict=True)
-    ]
-
-
-def _vertex_normals(vertices: Float[np.ndarray, "vertices 3"], triangles: Int[np.ndarray, "faces 3"]) -> np.ndarray:
-    """Area-weighted."""
-    corners = vertices[triangles].astype(np.float64)
-    faces = np.repeat(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), 3, axis=0)
-    sums = [np.bincount(triangles.ravel(), column, minlength=len(vertices)) for column in faces.T]
-    return unit_rows(np.stack(sums, axis=1))
+    targets = [{"sampler": place, "target": {"node": 0, "path": path}} for place, path in enumerate(channels)]
+    file.add("animations", {"name": "track", "samplers": samplers, "channels": targets})
 
 
 def _quaternions(rotations: Float[np.ndarray, "frames 3 3"]) -> Float[np.ndarray, "frames 4"]:

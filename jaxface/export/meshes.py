@@ -1,75 +1,21 @@
-"""Meshes as GLB, OBJ and PLY (host side).
+"""Meshes as OBJ and PLY, and what `glb` shares with them (host side).
 
-GLB is in metres, OBJ and PLY in millimetres; all keep the object frame's axes (x to the subject's left, y up, z out of
-the face), which are glTF's. Arrays are host arrays; colours RGB in [0, 1]; textures as pictures, row 0 at v = 1.
-`normal_map` holds unit normals in the tangent frame (x along u, y along v, z out) relative to `normals`.
+Millimetres, in the object frame's axes (x to the subject's left, y up, z out of the face). Arrays are host arrays;
+colours RGB in [0, 1]; textures as pictures, row 0 at v = 1. `normal_map` holds unit normals in the tangent frame (x
+along u, y along v, z out) relative to `normals`.
 """
 
-import itertools
 import os
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
-import trimesh
-from jaxtyping import Float
-from trimesh.parent import Geometry
+from jaxtyping import Float, Int
 
-from jaxface.export.pictures import save_picture, to_bytes, to_picture
-from jaxface.export.tangents import vertex_tangents
+from jaxface.export.pictures import save_picture, to_bytes
 from jaxface.io.atomic import new_file
 from jaxface.types import Mesh
 
 METRES_PER_MM = 0.001
-ROUGHNESS = 0.6  # of skin without make-up or sweat, by eye
-
-
-def write_glb(
-    path: str | os.PathLike,
-    mesh: Mesh,
-    *,
-    normals: Float[np.ndarray, "vertices 3"],
-    albedo_texture: Float[np.ndarray, "rows columns 3"],
-    normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
-) -> None:
-    """One glTF 2.0 file with everything inside: geometry in metres, UVs, a PBR material with its textures."""
-    with new_file(path) as fresh:
-        fresh.write_bytes(glb_bytes(mesh, normals=normals, albedo_texture=albedo_texture, normal_map=normal_map))
-
-
-def glb_bytes(
-    mesh: Mesh,
-    *,
-    normals: Float[np.ndarray, "vertices 3"],
-    albedo_texture: Float[np.ndarray, "rows columns 3"],
-    normal_map: Float[np.ndarray, "rows columns 3"] | None = None,
-    extend: Callable[[dict, dict], None] | None = None,
-) -> bytes:
-    """What `write_glb` writes; its vertices are those of `split_seams`, in their order.
-
-    `extend(buffers, tree)` may add to trimesh's buffers (bytes by name, one view each) and to the glTF tree first.
-    """
-    vertex, uv_vertex, triangles = split_seams(mesh)
-    vertices, uvs, normals = mesh.vertices_mm[vertex] * METRES_PER_MM, mesh.uvs[uv_vertex], unit_rows(normals)[vertex]
-    material = trimesh.visual.material.PBRMaterial(
-        name="face",
-        baseColorTexture=to_picture(albedo_texture),
-        normalTexture=None if normal_map is None else to_picture(0.5 + 0.5 * normal_map),
-        metallicFactor=0.0,
-        roughnessFactor=ROUGHNESS,
-    )
-    tangents = vertex_tangents(vertices, triangles, uvs=uvs, normals=normals)
-    solid: Geometry = trimesh.Trimesh(
-        vertices=vertices,
-        faces=triangles,
-        vertex_normals=normals,
-        vertex_attributes={} if normal_map is None else {"_TANGENT": tangents},
-        visual=trimesh.visual.TextureVisuals(uv=uvs, material=material),
-        process=False,
-    )
-    return trimesh.Scene(geometry={"face": solid}).export(
-        file_type="glb", include_normals=True, buffer_postprocessor=extend, tree_postprocessor=_finish_tree
-    )
 
 
 def write_obj(
@@ -129,17 +75,14 @@ def unit_rows(vectors: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "ve
     return np.where(usable, vectors / np.where(usable, lengths, 1.0), up).astype(np.float32)
 
 
-def _finish_tree(tree: dict) -> None:
-    """What trimesh leaves out of a glTF tree: the standard name of tangents, and what each buffer view is for."""
-    array_buffer, element_array_buffer = 34962, 34963  # glTF 2.0, bufferView.target
-    primitive = tree["meshes"][0]["primitives"][0]
-    attributes = primitive["attributes"]
-    if "_TANGENT" in attributes:
-        attributes["TANGENT"] = attributes.pop("_TANGENT")
-    targets = primitive.get("targets", ())
-    for accessor in itertools.chain(attributes.values(), *(target.values() for target in targets)):
-        tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = array_buffer
-    tree["bufferViews"][tree["accessors"][primitive["indices"]]["bufferView"]]["target"] = element_array_buffer
+def surface_normals(
+    vertices: Float[np.ndarray, "vertices 3"], triangles: Int[np.ndarray, "faces 3"]
+) -> Float[np.ndarray, "vertices 3"]:
+    """Area-weighted unit normals."""
+    corners = vertices[triangles].astype(np.float64)
+    faces = np.repeat(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), 3, axis=0)
+    sums = [np.bincount(triangles.ravel(), column, minlength=len(vertices)) for column in faces.T]
+    return unit_rows(np.stack(sums, axis=1))
 
 
 def _write_picture(path: pathlib.Path, values: np.ndarray) -> None:

@@ -5,15 +5,14 @@ import os
 
 import numpy as np
 
-from jaxface.types import Camera, CoarseFit, Crop, FineMaps, Landmarks, Mesh, StageReport, TextureMaps
+from jaxface.types import Camera, CoarseFit, Crop, FineMaps, Landmarks, Mesh, MorphableModel, StageReport, TextureMaps
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Reconstruction:
     """Everything known about one face after the pipeline. Where a stage was left out, its mesh is that of the stage
     before and `stages` tells why. `neutral` is the fitted identity without expression, in the model's own pose.
-    `base_normals` are those of the subdivided medium mesh, for viewers that add the normal map to them; `fine_normals`
-    hold the detail themselves."""
+    `fine_normals` are those of `fine`, with the detail; the normal map of `textures` adds it to those of `medium`."""
 
     image: np.ndarray
     crop_image: np.ndarray
@@ -27,22 +26,23 @@ class Reconstruction:
     phase1: Mesh
     fine: Mesh
     fine_normals: np.ndarray
-    base_normals: np.ndarray
     fine_colours: np.ndarray
     maps: FineMaps
     textures: TextureMaps
     relit: np.ndarray
     stages: tuple[StageReport, ...]
     settings: dict[str, object]
+    model: MorphableModel
     model_name: str
     model_licence: str
     expression_names: tuple[str, ...]
 
-    def save(self, folder: str | os.PathLike) -> None:
-        """Writes meshes, maps, overview and report into `folder` (see `export.result_folder.write_all`)."""
+    def save(self, folder: str | os.PathLike, *, mesh: str = "dense") -> None:
+        """Writes meshes, maps, overview and report into `folder`; `mesh` is "dense" or "base" (see
+        `export.result_folder.write_all`)."""
         from jaxface.export.result_folder import write_all
 
-        write_all(folder, self)
+        write_all(folder, self, mesh=mesh)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

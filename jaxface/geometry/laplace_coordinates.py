@@ -49,18 +49,18 @@ def handle_response(
     triangles: Int[np.ndarray, "faces 3"],
     vertices_mm: Float[np.ndarray, "vertices 3"],
     *,
+    pieces: Int[np.ndarray, "vertices"],
     handles: scipy.sparse.csr_array,
     weights: Float[np.ndarray, "handles"],
 ) -> Float[np.ndarray, "vertices handles"]:
     """(L^T L + S^T W S)^-1 S^T in float64: how vertices answer a unit force on each handle.
 
-    Components without a handle, which this leaves undetermined, shift by the mean of the handles nearest to them;
-    `vertices_mm` serves that search only.
+    `pieces` labels what is connected. A piece without a handle, which this leaves undetermined, shifts by the mean of
+    the handles nearest to it; `vertices_mm` serves that search only.
     """
     num_vertices = len(vertices_mm)
-    labels = topologies.components(triangles, num_vertices=num_vertices)
-    held_labels = np.unique(labels[np.unique(handles.indices)])
-    held = np.flatnonzero(np.isin(labels, held_labels))
+    held_pieces = np.unique(pieces[np.unique(handles.indices)])
+    held = np.flatnonzero(np.isin(pieces, held_pieces))
     bending = laplace_matrix(triangles, num_vertices=num_vertices)[held][:, held]
     picks = handles[:, held]
     normal = bending.T @ bending + picks.T @ scipy.sparse.diags_array(weights) @ picks
@@ -69,8 +69,8 @@ def handle_response(
     response[held] = solver.solve(picks.T.toarray())
     at_handles = handles @ response
     places = scipy.spatial.KDTree(handles @ vertices_mm)
-    for label in np.setdiff1d(labels, held_labels):
-        members = labels == label
+    for piece in np.setdiff1d(pieces, held_pieces):
+        members = pieces == piece
         _, near = places.query(vertices_mm[members].mean(axis=0), k=min(FOLLOWED_HANDLES, len(weights)))
         response[members] = at_handles[np.atleast_1d(near)].mean(axis=0)
     return response

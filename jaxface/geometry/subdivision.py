@@ -24,11 +24,14 @@ def loop_subdivision(
     Vertex i < num_vertices of the fine mesh is the smoothed image of vertex i. Composing is quicker than going
     level by level: two levels touch about 14 vertices a row, and the middle mesh is never written.
     """
-    matrix, fine_triangles = loop_matrix(np.asarray(triangles), num_vertices=num_vertices, levels=levels)
-    indices, weights = _padded_rows(matrix)
-    return Subdivision(
-        indices=jnp.asarray(indices), weights=jnp.asarray(weights), triangles=jnp.asarray(fine_triangles)
-    )
+    return _gather(*loop_matrix(np.asarray(triangles), num_vertices=num_vertices, levels=levels))
+
+
+def midpoint_subdivision(
+    triangles: Int[Array, "faces 3"] | Int[np.ndarray, "faces 3"], *, num_vertices: int, levels: int
+) -> Subdivision:
+    """The same triangles with the new vertices on the middles of edges: values are those of the flat faces."""
+    return _gather(*_matrix(np.asarray(triangles), num_vertices, levels, smooth=False))
 
 
 def subdivide(
@@ -42,22 +45,38 @@ def loop_matrix(
     triangles: Int[np.ndarray, "faces 3"], *, num_vertices: int, levels: int
 ) -> tuple[sparse.csr_matrix, Int[np.ndarray, "fine_faces 3"]]:
     """The same map as a float64 SciPy matrix (fine_vertices, vertices), with the fine triangles."""
+    return _matrix(triangles, num_vertices, levels, smooth=True)
+
+
+def _gather(matrix, fine_triangles) -> Subdivision:
+    indices, weights = _padded_rows(matrix)
+    return Subdivision(
+        indices=jnp.asarray(indices), weights=jnp.asarray(weights), triangles=jnp.asarray(fine_triangles)
+    )
+
+
+def _matrix(triangles, num_vertices, levels, *, smooth):
     matrix = sparse.identity(num_vertices, format="csr")
     for _ in range(levels):
-        level, triangles = _one_level(triangles, num_vertices)
+        level, triangles = _one_level(triangles, num_vertices, smooth=smooth)
         matrix, num_vertices = (level @ matrix).tocsr(), level.shape[0]
     return matrix, triangles.astype(np.int32)
 
 
-def _one_level(triangles, num_vertices):
+def _one_level(triangles, num_vertices, *, smooth):
     """One round: vertex rows, then one row an edge in lexicographic order of its end points."""
     corners = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     opposite = np.concatenate([triangles[:, 2], triangles[:, 0], triangles[:, 1]])
     edges, edge_of_corner, uses = np.unique(np.sort(corners, axis=1), axis=0, return_inverse=True, return_counts=True)
     edge_of_corner = edge_of_corner.reshape(-1)
     boundary = uses == 1
-    vertex_rows = _vertex_rows(edges, boundary, num_vertices)
-    edge_rows = _edge_rows(edges, boundary, edge_of_corner, opposite, num_vertices)
+    if smooth:
+        vertex_rows = _vertex_rows(edges, boundary, num_vertices)
+        edge_rows = _edge_rows(edges, boundary, edge_of_corner, opposite, num_vertices)
+    else:
+        vertex_rows = sparse.identity(num_vertices, format="csr")
+        pairs = (np.full(edges.size, 0.5), (np.repeat(np.arange(len(edges)), 2), edges.ravel()))
+        edge_rows = sparse.csr_matrix(pairs, (len(edges), num_vertices))
     middle = (num_vertices + edge_of_corner).reshape(3, -1)  # of sides 01, 12, 20
     a, b, c = triangles.T
     children = [(a, middle[0], middle[2]), (middle[0], b, middle[1]), (middle[2], middle[1], c), middle]

@@ -40,6 +40,19 @@ def complete(
     return values * known + filling * (1.0 - known)
 
 
+def complete_skin(
+    values: Float[Array, "height width channels"],
+    weight: Float[Array, "height width"],
+    filling: Float[Array, "height width channels"],
+    *,
+    skin: Float[Array, "height width"],
+) -> Float[Array, "height width channels"]:
+    """`complete` where `skin` is 1; elsewhere `filling` is not shifted, for teeth must not take on the colour of the
+    skin beside them in a texture, nor the other way round."""
+    apart = filling + weight[..., None] * (values - filling)
+    return apart + skin[..., None] * (complete(values, skin * weight, filling) - apart)
+
+
 def _double(values: Array, *, axis: int) -> Array:
     """Twice as many samples along an axis, linear between the old ones (which lie at quarter points)."""
     ends = [(1, 1) if k == axis else (0, 0) for k in range(values.ndim)]

@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     `is_open` tells whether anyone may use it for anything; `open_rank` is the order of preference among the open
     models, 0 the first, None for all others. `source` says what `--from` takes. `reader` is the module whose `read`
     turns that into a `SourceModel`, or a network's with `params_from_checkpoint`. `parts` are the choices of `--part`.
+    `sha256` is of the published file, where that is one that we know.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     parts: tuple[str, ...] = ()
     open_rank: int | None = None
     download: Download | None = None
+    sha256: str = ""
 
 
 ENTRIES = (
@@ -57,10 +59,10 @@ ENTRIES = (
         licence="MIT",
         is_open=True,
         url="https://github.com/ICT-VGL/ICT-FaceKit",
-        adds="100 identity components and 53 expressions named as in ARKit; the whole head on request.",
+        adds="A whole head with eyes and teeth; 100 identity components and 53 expressions as in ARKit.",
         source="the folder FaceXModel, or a .zip or .tar archive that holds it",
         reader="jaxface.models.readers.ict",
-        parts=("face", "head", "all"),
+        parts=("head", "face", "all"),
         open_rank=0,
         download=Download(
             url="https://github.com/ICT-VGL/ICT-FaceKit/archive/refs/heads/master.zip",
@@ -80,6 +82,7 @@ ENTRIES = (
         source="gnm_head.npz",
         reader="jaxface.models.readers.gnm",
         open_rank=1,
+        sha256="61d78bbfb4ad8e0b38495804a4caef3214d3df00f8c3f68761e63b41ce3747eb",
     ),
     Entry(
         name="bfm2009",

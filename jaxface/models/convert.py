@@ -3,18 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from jaxface.geometry.topology import components
-from jaxface.models import transfer
+from jaxface.models import parts, transfer
 from jaxface.models.embedding import Embedding, anchors, embed_landmarks
 from jaxface.models.openings import close_openings
 from jaxface.models.source import SourceModel
 from jaxface.models.unwrap import cylindrical_uvs
 from jaxface.morphable.default import load_default
-from jaxface.types import IBUG_68, Detector, MorphableModel, Region
-
-_EYEBALL_MM = 35.0  # a piece that stays within this of an eye's middle is an eyeball
+from jaxface.types import IBUG_68, Detector, MorphableModel
 
 
 def convert(source: SourceModel, *, name: str, licence: str, detect: Detector) -> MorphableModel:
@@ -25,7 +22,9 @@ def convert(source: SourceModel, *, name: str, licence: str, detect: Detector) -
     source, is_membrane = close_openings(source)
     embedding = embed_landmarks(source, detect=detect, name=name)
     match = transfer.correspond(source.mean_mm, anchors(embedding.points_mm, source=source))
-    regions = transfer.label_openings(_regions(source, embedding, match), match, is_membrane)
+    vertex_parts = parts.tell_parts(source, embedding) if source.parts is None else source.parts
+    embedding = parts.embed_irises(source, vertex_parts, embedding)
+    regions = transfer.label_openings(_regions(vertex_parts, match), match, is_membrane)
     uvs, uv_triangles = source.uvs, source.uv_triangles
     if uvs is None:
         uvs, uv_triangles = cylindrical_uvs(source.mean_mm, source.triangles)
@@ -41,8 +40,9 @@ def convert(source: SourceModel, *, name: str, licence: str, detect: Detector) -
         landmark_barycentrics=floats(embedding.barycentrics),
         landmark_regions=load_default().landmark_regions,
         vertex_regions=whole(regions),
+        vertex_parts=whole(vertex_parts),
         ibug_vertices=whole(_ibug_vertices(source, embedding)),
-        albedo=floats(transfer.carried_albedo(match) if source.colours is None else source.colours),
+        albedo=floats(_albedo(source, vertex_parts, match)),
         name=name,
         licence=licence,
         expression_names=source.expression_names,
@@ -51,19 +51,21 @@ def convert(source: SourceModel, *, name: str, licence: str, detect: Detector) -
     )
 
 
-def _regions(source: SourceModel, embedding: Embedding, match: transfer.Correspondence) -> Int[np.ndarray, "vertices"]:
-    """Carried labels; pieces other than the skin are eyeballs or belong to the inside."""
+def _regions(vertex_parts: Int[np.ndarray, "vertices"], match: transfer.Correspondence) -> Int[np.ndarray, "vertices"]:
+    """Carried labels; pieces other than the skin have that of their part."""
     labels = transfer.carried_regions(match)
-    piece = components(source.triangles, num_vertices=len(source.mean_mm))
-    used = piece[source.triangles]
-    skin = used[embedding.triangles[embedding.barycentrics.sum(axis=1) > 0.0], 0][0]  # landmarks lie on one piece
-    eyes = np.stack([embedding.points_mm[list(corners)].mean(axis=0) for corners in ((33, 133), (362, 263))])
-    for other in np.setdiff1d(used, skin):
-        members = piece == other
-        offsets = source.mean_mm[members][:, None] - eyes[None]
-        is_eyeball = np.linalg.norm(offsets, axis=-1).max(axis=0).min() < _EYEBALL_MM
-        labels[members] = Region.EYE_OPENING if is_eyeball else Region.OUTSIDE
+    for part, region in parts.REGIONS.items():
+        labels[vertex_parts == part] = region
     return labels
+
+
+def _albedo(
+    source: SourceModel, vertex_parts: Int[np.ndarray, "vertices"], match: transfer.Correspondence
+) -> Float[np.ndarray, "vertices 3"]:
+    """The file's colours, else carried ones with eyes and teeth."""
+    if source.colours is not None:
+        return source.colours
+    return parts.paint(transfer.carried_albedo(match), source.mean_mm, vertex_parts)
 
 
 def _ibug_vertices(source: SourceModel, embedding: Embedding) -> Int[np.ndarray, "68"]:

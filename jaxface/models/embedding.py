@@ -31,6 +31,7 @@ _ROUNDS = (_VIEWS[:1], _VIEWS[:1], _VIEWS)  # each finds the landmarks better, a
 _OPEN_VIEWS = _VIEWS[:3]
 _SKIN = (0.62, 0.46, 0.38)
 _FEWEST_IBUG = 20  # points of a file that it takes to paint by them
+_SURFACE = 468  # landmarks on the skin; those of the irises follow
 _FEWEST = 300  # of the 468 surface points; a face mask has places for all but a few
 _EYES_APART_MM = (70.0, 110.0)  # outer corners, with room for the detector's mistakes
 _MIRROR_MM = 2.0  # means are not made symmetric if that moves points by more (median)
@@ -79,13 +80,13 @@ def anchors(points_mm: Float[np.ndarray, "landmarks 3"], *, source: SourceModel)
 
 def reprojection_errors(model: MorphableModel, *, detect: Detector) -> Float[np.ndarray, "landmarks"]:
     """Distances in pixels between the stored landmarks and those found on the mean face in its own colours, frontally,
-    in a picture of 512 pixels; NaN for landmarks that the model lacks.
+    in a picture of 512 pixels; NaN for landmarks that the model lacks, and for irises, which look around.
 
     The picture's mirror image is searched too, and the mean taken: a detector leans to one side by a pixel. Raises
     FaceError if no face is found.
     """
     mean_mm, triangles = np.asarray(model.mean_mm), np.asarray(model.triangles)
-    exists = np.asarray(has_landmark(model))
+    exists = np.asarray(has_landmark(model)) & (np.arange(NUM_LANDMARKS) < _SURFACE)
     points_mm = np.asarray(landmark_positions(model.mean_mm, model=model))
     sitter = portrait.Sitter(triangles, points_mm[exists].mean(axis=0))
     image = portrait.take(mean_mm, np.asarray(model.albedo), portrait.FRONTAL, sitter=sitter).image
@@ -152,7 +153,7 @@ def _look(
     corners_mm = source.mean_mm[source.triangles[np.maximum(triangle, 0)]]
     points_mm = np.sum(weights[..., None] * corners_mm, axis=1)
     points_mm[triangle < 0] = np.nan
-    points_mm[468:] = np.nan  # irises look around: no place on a surface
+    points_mm[_SURFACE:] = np.nan  # irises look around: no place on a surface
     return points_mm
 
 

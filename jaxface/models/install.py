@@ -1,5 +1,6 @@
 """From the files of a model's authors to one that every stage can use, once and for all (host side)."""
 
+import hashlib
 import importlib
 import os
 import pathlib
@@ -56,8 +57,20 @@ def install(
     seconds = time.perf_counter() - start
     size = path.stat().st_size / 1e6
     licence = () if entry.is_open else (f"Its licence: {entry.licence}.",)
+    known = _compared(entry, given) if source is not None else ()
     where = f"Installed as {path} ({size:.0f} MB, {seconds:.1f} s)."
-    return InstallReport(path, seconds, (*sentences, *licence, where))
+    return InstallReport(path, seconds, (*sentences, *known, *licence, where))
+
+
+def _compared(entry: catalogue.Entry, given: pathlib.Path) -> tuple[str, ...]:
+    """Whether a file is the published one, for entries where that is known."""
+    if not entry.sha256 or not given.is_file():
+        return ()
+    with given.open("rb") as file:
+        same = hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    if same:
+        return ("It is the published file, by its SHA-256.",)
+    return (f"It is not the published file that we know (SHA-256 {entry.sha256[:12]}): another version, or damaged.",)
 
 
 def describe_model(model: MorphableModel) -> str:

@@ -77,6 +77,8 @@ def _close(source: SourceModel, rim: Int[np.ndarray, "rim"]) -> SourceModel:
         ids = np.concatenate([rim_uvs, len(source.uvs) + np.arange(len(ends))]).astype(np.int32)
         changes["uvs"] = np.concatenate([source.uvs, source.uvs[rim_uvs[ends]].mean(axis=1)])
         changes["uv_triangles"] = np.concatenate([source.uv_triangles, ids[local]])
+    if source.parts is not None:
+        changes["parts"] = np.concatenate([source.parts, source.parts[pairs[:, 0]]])
     if source.articulation is not None:
         changes["articulation"] = _extend(source.articulation, pairs)
     return dataclasses.replace(source, **changes)

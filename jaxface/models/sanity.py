@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from jaxface.models.source import SourceModel
-from jaxface.types import FaceError
+from jaxface.types import FaceError, Part
 
 EXTENT_MM = (90.0, 450.0)  # width and height, from a tight face mask to a bust
 OUTER_CANTHI_MM = (80.0, 100.0)  # mean faces of seven published models lie in 86-93
@@ -38,6 +38,8 @@ def _shapes(model):
         "triangles": (model.triangles, (faces, 3)),
         "iBUG points": (model.ibug_vertices, (68,)),
     }
+    if model.parts is not None:
+        parts["parts"] = (model.parts, (vertices,))
     if model.colours is not None:
         parts["colours"] = (model.colours, (vertices, 3))
     if model.uvs is not None:
@@ -71,6 +73,8 @@ def _finite(model):
 def _indices(model):
     vertices = len(model.mean_mm)
     parts = {"triangles": (model.triangles, 0, vertices), "iBUG points": (model.ibug_vertices, -1, vertices)}
+    if model.parts is not None:
+        parts["parts"] = (model.parts, 0, len(Part))
     if model.uvs is not None:
         parts["UV triangles"] = (model.uv_triangles, 0, len(model.uvs))
     for name, (array, low, count) in parts.items():

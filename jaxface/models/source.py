@@ -14,7 +14,8 @@ class SourceModel:
     `identity_mm` and `expression_mm` (components, vertices, 3) carry the standard deviations, so that coefficients are
     ~ N(0, 1), or in [0, 1] for blendshapes (`expression_bounds` (-3, 3) or (0, 1)). `colours` are RGB in [0, 1] or
     None, `uvs` with `uv_triangles` (corner by corner with `triangles`, v up, in [0, 1]) or both None, `ibug_vertices`
-    the 68 iBUG points as vertices, -1 where unknown. `note` says in one sentence what of the files was used.
+    the 68 iBUG points as vertices, -1 where unknown. `parts` are values of `Part`, or None where the file does not name
+    them. `note` says in one sentence what of the files was used.
     """
 
     mean_mm: np.ndarray
@@ -29,3 +30,4 @@ class SourceModel:
     ibug_vertices: np.ndarray
     note: str
     articulation: Articulation | None = None
+    parts: np.ndarray | None = None

@@ -20,7 +20,7 @@ from jaxface.models.stored import JOINT_FACTS, JOINT_SHAPES, MODEL_FACTS, MODEL_
 from jaxface.morphable.default import load_default
 from jaxface.types import Articulation, FaceError, MorphableModel
 
-FORMAT = 1  # raised whenever files written before can no longer be used
+FORMAT = 2  # raised whenever files written before can no longer be used
 
 _FACTS = "facts"  # the entry that holds the JSON text
 # What numpy, zipfile and json raise on damaged files.

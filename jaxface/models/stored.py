@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxface.types import NUM_LANDMARKS, Region
+from jaxface.types import NUM_LANDMARKS, Part, Region
 
 # Dimensions by name: equal names are equal sizes.
 MODEL_SHAPES = {
@@ -18,6 +18,7 @@ MODEL_SHAPES = {
     "landmark_barycentrics": "landmarks 3",
     "landmark_regions": "landmarks",
     "vertex_regions": "vertices",
+    "vertex_parts": "vertices",
     "ibug_vertices": "68",
     "albedo": "vertices 3",
 }
@@ -38,6 +39,7 @@ _POINTERS: dict[str, tuple[int, int | str]] = {
     "ibug_vertices": (-1, "vertices"),
     "landmark_regions": (0, len(Region)),
     "vertex_regions": (0, len(Region)),
+    "vertex_parts": (0, len(Part)),
 }
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface.geometry.subdivision import loop_matrix
-from jaxface.types import IBUG_68, NUM_LANDMARKS, MorphableModel
+from jaxface.types import IBUG_68, NUM_LANDMARKS, MorphableModel, Part
 
 LICENCE = (
     "Apache-2.0 (built by experiments/build_default_model.py from public-domain portraits and MediaPipe's detector)"
@@ -43,6 +43,7 @@ def load_default() -> MorphableModel:
         landmark_barycentrics=jnp.asarray(barycentrics),
         landmark_regions=jnp.asarray(data["landmark_regions"], jnp.int32),
         vertex_regions=jnp.asarray(data["vertex_regions"], jnp.int32),
+        vertex_parts=jnp.full(len(mean), Part.SKIN, jnp.int32),
         ibug_vertices=jnp.asarray(IBUG_68, jnp.int32),  # vertex i is landmark i
         albedo=jnp.asarray(data["albedo"], jnp.float32) / 255,
         name="default",

@@ -26,6 +26,18 @@ def face_shape(
     return model.mean_mm + identity_mm + expression_mm
 
 
+@jax.jit
+def expression_offsets(
+    identity: Float[Array, "identity"], *, model: MorphableModel
+) -> Float[Array, "expression vertices 3"]:
+    """What each expression at 1 adds to a person's neutral face; a linear model gives its own basis."""
+    if model.articulation is None:
+        return model.expression_basis_mm
+    units = jnp.eye(model.expression_basis_mm.shape[0])
+    neutral_mm = face_shape(identity, 0.0 * units[0], model=model)
+    return jax.lax.map(lambda unit: face_shape(identity, unit, model=model) - neutral_mm, units)
+
+
 def tangent(
     identity: Float[Array, "identity"],
     expression: Float[Array, "expression"],
@@ -75,6 +87,7 @@ def _restrict(model, vertices):
         identity_basis_mm=model.identity_basis_mm[:, vertices],
         expression_basis_mm=model.expression_basis_mm[:, vertices],
         vertex_regions=model.vertex_regions[vertices],
+        vertex_parts=model.vertex_parts[vertices],
         albedo=model.albedo[vertices],
         articulation=articulation,
     )

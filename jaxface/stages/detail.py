@@ -1,9 +1,10 @@
 """Detail onto the mesh: the change of the refined height map becomes displacement along the medium normals.
 
 One definition holds for all outputs. The fine mesh is base + d n, with base and n the subdivided medium mesh and its
-smooth normals and d the displacement at its vertices; the displacement map is d, interpolated, and the normal map the
-fine mesh's normals in the tangent frame of base and n. So base with either map, or the fine mesh, are the same surface.
-A fine mesh that is shown with the normal map must carry the base's normals, or the detail is counted twice.
+smooth normals and d the displacement at its vertices, which is 0 off the skin; the displacement map is d, interpolated.
+The normal map holds the fine mesh's normals in the tangent frame of the medium mesh, whose own vertex normals a viewer
+interpolates over its triangles. So the subdivided medium mesh with the displacement map, the medium mesh with the
+normal map, and the fine mesh with its own normals show the same surface; a fine mesh with the map has it twice.
 """
 
 import math
@@ -17,14 +18,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxface.geometry.flips import shrink_flips
 from jaxface.geometry.normals import vertex_normals
-from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
-from jaxface.imaging.filling import complete, spread
+from jaxface.geometry.subdivision import Subdivision, loop_subdivision, midpoint_subdivision, subdivide
+from jaxface.imaging.filling import complete_skin, spread
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import project
 from jaxface.rendering.raster import interpolate, rasterise
-from jaxface.types import Camera, DetailMesh, FineMaps, MorphableModel, Pose, Raster, TextureMaps
+from jaxface.rendering.tangent_space import tangent_normals
+from jaxface.types import Camera, DetailMesh, FineMaps, MorphableModel, Part, Pose, Raster, TextureMaps
 
 FINE_FACES = 150_000  # about 0.7 mm between vertices
 LARGEST_MM = 3.0  # displacement saturates here; folds of skin are below 1 mm
@@ -40,17 +42,22 @@ UNSURE = 0.2  # what a texel without confidence (eyes, brows, highlights, what i
 class DetailTemplate(NamedTuple):
     """What depends on the model's topology and UVs only.
 
-    `uvs` and `uv_triangles` belong to the fine mesh, corner by corner with `subdivision.triangles`. `texture_vertices`
-    and `texture_uvs` are both triangle lists again, wound to face the viewer of the UV square that `raster` shows.
+    `uvs` and `uv_triangles` belong to the fine mesh, corner by corner with `subdivision.triangles`; they divide the
+    model's evenly, so that both meshes have one texture. `texture_vertices` and `texture_uvs` are both triangle lists
+    again, wound to face the viewer of the UV square that `raster` shows. `flat` takes values of the medium mesh to fine
+    vertices as a viewer interpolates them. `parts` are values of `Part`; `relief` is 1 on skin, 0 elsewhere.
     """
 
     subdivision: Subdivision
+    flat: Subdivision
     uvs: Float[Array, "uv_vertices 2"]
     uv_triangles: Int[Array, "fine_faces 3"]
     texture_vertices: Int[Array, "fine_faces 3"]
     texture_uvs: Int[Array, "fine_faces 3"]
     raster: Raster
     mirrors: Bool[Array, ""]
+    parts: Int[Array, "fine_faces"]
+    relief: Float[Array, "fine_vertices"]
 
 
 def prepare(model: MorphableModel, *, levels: int | None = None, texture_size: int = 1024) -> DetailTemplate:
@@ -61,8 +68,9 @@ def prepare(model: MorphableModel, *, levels: int | None = None, texture_size: i
     if levels is None:
         levels = max(0, math.ceil(math.log(FINE_FACES / model.triangles.shape[0], 4)))
     subdivision = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=levels)
-    # UVs have their own topology along seams; both subdivisions list their triangles in the same order.
-    of_uvs = loop_subdivision(model.uv_triangles, num_vertices=model.uvs.shape[0], levels=levels)
+    midpoints = midpoint_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=levels)
+    # UVs have their own topology along seams; all subdivisions list their triangles in the same order.
+    of_uvs = midpoint_subdivision(model.uv_triangles, num_vertices=model.uvs.shape[0], levels=levels)
     uvs = subdivide(model.uvs, subdivision=of_uvs)
     corners = np.asarray(uvs)[np.asarray(of_uvs.triangles)]
     (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
@@ -73,9 +81,13 @@ def prepare(model: MorphableModel, *, levels: int | None = None, texture_size: i
     raster = jax.jit(rasterise, static_argnames=("height", "width"))(
         flat, texture_uvs, height=texture_size, width=texture_size
     )
+    parts = jnp.repeat(model.vertex_parts[model.triangles[:, 0]], 4**levels)
+    is_skin = subdivide((model.vertex_parts == Part.SKIN)[:, None].astype(jnp.float32), subdivision=subdivision)
+    relief = jnp.where(is_skin[:, 0] > 0.999, 1.0, 0.0)
     return DetailTemplate(
-        subdivision, uvs, of_uvs.triangles, texture_vertices, texture_uvs, raster, jnp.asarray(_mirrors(model))
-    )
+        subdivision, midpoints, uvs, of_uvs.triangles, texture_vertices, texture_uvs, raster,
+        jnp.asarray(_mirrors(model)), parts, relief,
+    )  # fmt: skip
 
 
 class Displaced(NamedTuple):
@@ -121,6 +133,7 @@ def run(
 
 
 def bake(
+    medium_mm: Float[Array, "vertices 3"],
     detail: DetailMesh,
     maps: FineMaps,
     pose_crop: Pose,
@@ -138,10 +151,9 @@ def bake(
     filling = _model_colours(places, seen, maps, model, template)
     photo, texels = _read_photo(places, jnp.concatenate([seen[:, None], filling], axis=1), maps, template)
     covered = _covered(template)
-    albedo = _complete_texture(photo, texels[..., 0], spread(texels[..., 1:], covered), template.mirrors)
-    return TextureMaps(
-        jnp.clip(albedo, 0.0, None), displacement_map(detail, template), normal_map(detail, template), covered
-    )
+    albedo = _complete_texture(photo, texels[..., 0], spread(texels[..., 1:], covered), template)
+    normals_tangent = normal_map(medium_mm, detail.normals, template)
+    return TextureMaps(jnp.clip(albedo, 0.0, None), displacement_map(detail, template), normals_tangent, covered)
 
 
 def seen_albedo(
@@ -162,12 +174,20 @@ def displacement_map(detail: DetailMesh | Displaced, template: DetailTemplate) -
     return spread(texels, _covered(template))[..., 0]
 
 
-def normal_map(detail: DetailMesh | Displaced, template: DetailTemplate) -> Float[Array, "rows columns 3"]:
-    """Unit normals of the displaced mesh in the base's tangent frame (x along u, y along v, z out) over the UV square;
+def normal_map(
+    medium_mm: Float[Array, "vertices 3"], normals: Float[Array, "fine_vertices 3"], template: DetailTemplate
+) -> Float[Array, "rows columns 3"]:
+    """The fine mesh's `normals` in the medium mesh's tangent frame (x along u, y along v, z out) over the UV square;
     they run on past the UV border."""
-    base_normals = vertex_normals(detail.base_mm, template.subdivision.triangles)
-    normals = _tangent_normals(detail.base_mm, base_normals, detail.normals, template)
-    return normalise(spread(normals, _covered(template)))
+    flat_mm = subdivide(medium_mm, subdivision=template.flat)
+    # A vertex of the medium mesh has the same flat faces around it, each a quarter or less: the same normal.
+    own = vertex_normals(flat_mm, template.subdivision.triangles)[: medium_mm.shape[0]]
+    out = subdivide(own, subdivision=template.flat)
+    texels = tangent_normals(
+        flat_mm, out, normals, template.raster, triangles=template.texture_vertices, uvs=template.uvs,
+        uv_triangles=template.texture_uvs,
+    )  # fmt: skip
+    return normalise(spread(texels, _covered(template)))
 
 
 def _covered(template: DetailTemplate) -> Float[Array, "rows columns"]:
@@ -190,7 +210,7 @@ def _base(medium_mm: Array, template: DetailTemplate) -> tuple[Array, Array]:
 def _lift(base_mm, base_normals, wanted_mm, template: DetailTemplate) -> Displaced:
     """The mesh with as much of the displacement as turns no triangle over."""
     triangles = template.subdivision.triangles
-    displacement_mm = shrink_flips(base_mm, base_normals, wanted_mm, triangles)
+    displacement_mm = shrink_flips(base_mm, base_normals, template.relief * wanted_mm, triangles)
     vertices_mm = base_mm + displacement_mm[:, None] * base_normals
     return Displaced(base_mm, base_normals, vertices_mm, displacement_mm, vertex_normals(vertices_mm, triangles))
 
@@ -260,36 +280,17 @@ def _model_colours(places, seen, maps: FineMaps, model: MorphableModel, template
     return colours * (photo / jnp.maximum(jnp.sum(weight * colours, axis=0), 1e-9))[None, :]
 
 
-def _complete_texture(photo, seen, filling, mirrors) -> Float[Array, "height width 3"]:
-    """Seen texels as they are; the rest from the mirrored side, else `filling`, shifted smoothly to meet the seen."""
-    mirrored = jnp.where(mirrors, seen[:, ::-1], 0.0)[..., None]
-    return complete(photo, seen, filling + mirrored * (photo[:, ::-1] - filling))
+def skin_map(template: DetailTemplate) -> Float[Array, "rows columns"]:
+    """1 on texels of skin, 0 on those of eyes, teeth and the like; it runs on past the UV border."""
+    texels = interpolate(template.raster, template.relief[:, None], template.texture_vertices)
+    return spread(texels, _covered(template))[..., 0]
 
 
-def _tangent_normals(base_mm, base_normals, normals, template: DetailTemplate) -> Float[Array, "height width 3"]:
-    """Normals of the fine mesh in the base's tangent frame: x along u, y along v (up), z out."""
-    along_u, along_v = _uv_directions(base_mm, template)
-    directions = interpolate(template.raster, jnp.concatenate([along_u, along_v], axis=1), template.texture_uvs)
-    both = jnp.concatenate([base_normals, normals], axis=1)
-    both = interpolate(template.raster, both, template.texture_vertices)
-    out, fine = normalise(both[..., :3], eps=1e-20), both[..., 3:]
-    along_u, along_v = jnp.split(directions, 2, axis=-1)
-    tangent = normalise(along_u - jnp.sum(along_u * out, axis=-1, keepdims=True) * out, eps=1e-20)
-    side = jnp.cross(out, tangent)
-    side = side * jnp.where(jnp.sum(side * along_v, axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
-    return normalise(jnp.stack([jnp.sum(fine * axis, axis=-1) for axis in (tangent, side, out)], axis=-1))
-
-
-def _uv_directions(base_mm, template: DetailTemplate):
-    """dP/du and dP/dv at the fine UVs, summed over triangles with the weight of their UV area, as unit vectors."""
-    corners, uvs = base_mm[template.texture_vertices], template.uvs[template.texture_uvs]
-    edge_a, edge_b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    step_a, step_b = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
-    along_u = edge_a * step_b[:, 1:] - edge_b * step_a[:, 1:]
-    along_v = edge_b * step_a[:, :1] - edge_a * step_b[:, :1]
-    spread = jnp.repeat(jnp.concatenate([along_u, along_v], axis=1), 3, axis=0)
-    summed = jnp.zeros((template.uvs.shape[0], 6)).at[template.texture_uvs.reshape(-1)].add(spread)
-    return normalise(summed[:, :3], eps=1e-20), normalise(summed[:, 3:], eps=1e-20)
+def _complete_texture(photo, seen, filling, template: DetailTemplate) -> Float[Array, "height width 3"]:
+    """Seen texels as they are; the rest from the mirrored side, else `filling`."""
+    mirrored = jnp.where(template.mirrors, seen[:, ::-1], 0.0)[..., None]
+    filling = filling + mirrored * (photo[:, ::-1] - filling)
+    return complete_skin(photo, seen, filling, skin=skin_map(template))
 
 
 def _mirrors(model: MorphableModel) -> bool:

@@ -27,13 +27,13 @@ from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm
 from jaxface.rendering.camera import project, unproject
 from jaxface.solvers.adam import cosine_rates, minimise
-from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel
+from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel, Part
 
 
 class MediumTemplate(NamedTuple):
     """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
 
-    `landmark_ids` are the landmarks that the model has, one per handle.
+    `landmark_ids` are the landmarks that the model has on its skin, one per handle.
     """
 
     deformable: Deformable
@@ -59,19 +59,22 @@ ROBUST_ROUNDS = 3
 def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemplate:
     """Factorises the template (host, float64; once per model: keep the result).
 
-    `weights` are the reference only: `run` is exact for any others. Components without a handle, such as eyeballs,
-    shift with the handles nearest to them, because Eq. 3 alone leaves them undetermined.
+    `weights` are the reference only: `run` is exact for any others. Handles are landmarks on the skin; eyes, teeth and
+    whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
     """
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
     barycentrics = np.asarray(model.landmark_barycentrics, np.float64)
-    ids = np.flatnonzero(has_landmark(model))
-    corners, barycentrics = triangles[np.asarray(model.landmark_triangles)[ids]], barycentrics[ids]
+    parts = np.asarray(model.vertex_parts)
+    corners = triangles[np.asarray(model.landmark_triangles)]
+    ids = np.flatnonzero(has_landmark(model) & (parts[corners[:, 0]] == Part.SKIN))
+    corners, barycentrics = corners[ids], barycentrics[ids]
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
     reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
     reference = reference / weights.stiffness
     response = handle_response(
-        triangles, np.asarray(model.mean_mm, np.float64), handles=handles, weights=np.asarray(reference, np.float64)
-    )
+        triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, parts), handles=handles,
+        weights=np.asarray(reference, np.float64),
+    )  # fmt: skip
     coupling = handles @ response
     whitening = _inverse_root(coupling)
     topology = topologies.mesh_topology(triangles, num_vertices=num_vertices)
@@ -87,6 +90,12 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
         basis=jnp.asarray(response @ whitening, jnp.float32),
         handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
     )
+
+
+def _pieces(triangles: Int[np.ndarray, "faces 3"], parts: Int[np.ndarray, "vertices"]) -> Int[np.ndarray, "vertices"]:
+    """Labels of what moves together: connected pieces, but all teeth of a jaw, and a tongue or an eye, as one."""
+    pieces = topologies.components(triangles, num_vertices=len(parts))
+    return np.where((parts == Part.SKIN) | (parts == Part.INSIDE), pieces, len(parts) + parts)
 
 
 def run(

@@ -9,10 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxface.export.animation import write_animation
 from jaxface.export.clip import write_clip
-from jaxface.export.meshes import write_glb, write_ply
-from jaxface.geometry.normals import vertex_normals
+from jaxface.export.expressions import as_arkit
+from jaxface.export.glb import write_glb
+from jaxface.export.meshes import surface_normals, write_ply
 from jaxface.io.arrays import host_array
-from jaxface.morphable.linear import face_shape
+from jaxface.morphable.linear import expression_offsets
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.tracking.frame_steps import PANEL
 from jaxface.tracking.person import DetailSums, Person, add_texture, fuse_person, no_texture
@@ -21,15 +22,9 @@ from jaxface.tracking.records import Track
 from jaxface.tracking.reports import write_report, write_track_result, write_tracking_csv
 from jaxface.tracking.run import Run
 from jaxface.tracking.second_pass import overlay
-from jaxface.types import Camera, MorphableModel, Pose
+from jaxface.types import Camera, Pose
 
 FILES = ("mean.glb", "mean.ply", "animation.glb", "overlay.mp4", "tracking.csv", "report.png", "result.json")
-# Expressions that ARKit has for each side of the face (ARFaceAnchor.BlendShapeLocation).
-_ARKIT_PAIRS = {
-    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
-    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
-    "mouthUpperUp", "noseSneer",
-}  # fmt: skip
 _CAPTIONS, _STRIP = ("input", "coarse", "medium", "fine"), 28
 
 
@@ -38,11 +33,11 @@ def write_all(run: Run, fused: Fused, track: Track, sums: DetailSums, *, num_chu
     run.progress("outputs", 0, len(FILES))
     person = _person(run, track, sums)
     maps = person.textures
-    textures = {"albedo_texture": host_array(maps.albedo), "normal_map": host_array(maps.normals_tangent)}
-    write_glb(run.folder / "mean.glb", person.mesh, normals=person.base_normals, **textures)
+    texture = host_array(maps.albedo)
+    write_glb(run.folder / "mean.glb", person.mesh, normals=person.normals, albedo_texture=texture)
     write_ply(run.folder / "mean.ply", person.mesh, normals=person.normals, colours=person.colours)
     run.progress("outputs", 2, len(FILES))
-    _write_animation(run, fused, track, textures)
+    _write_animation(run, fused, track, texture, normal_map=host_array(maps.normals_tangent))
     run.progress("outputs", 3, len(FILES))
     pictures = _captioned(overlay(run, num_chunks=num_chunks))
     write_clip(run.folder / "overlay.mp4", pictures, frames_per_second=track.frames_per_second)
@@ -68,35 +63,16 @@ def _person(run: Run, track: Track, sums: DetailSums) -> Person:
 _add_texture = jax.jit(add_texture)
 
 
-def _write_animation(run: Run, fused: Fused, track: Track, textures: dict[str, np.ndarray]) -> None:
-    model = run.full.templates.model
-    neutral = track.neutral
-    normals = np.asarray(vertex_normals(jnp.asarray(neutral.vertices_mm), model.triangles))
+def _write_animation(run: Run, fused: Fused, track: Track, texture: np.ndarray, *, normal_map: np.ndarray) -> None:
+    model, neutral = run.full.templates.model, track.neutral
+    offsets_mm = host_array(expression_offsets(jnp.asarray(track.identity), model=model))
+    names, morphs_mm, weights = as_arkit(model.expression_names, offsets_mm, track.expression)
     write_animation(
-        run.folder / "animation.glb", neutral, normals=normals, morphs_mm=_morphs_mm(model, track.identity),
-        names=arkit_names(model.expression_names), weights=track.expression, rotations=_rotations(track.pose),
-        translations_mm=_translations_mm(track.pose, fused.camera), times_s=_key_times_s(track), **textures,
+        run.folder / "animation.glb", neutral, normals=surface_normals(neutral.vertices_mm, neutral.triangles),
+        morphs_mm=morphs_mm, names=names, weights=weights, rotations=_rotations(track.pose),
+        translations_mm=_translations_mm(track.pose, fused.camera), times_s=_key_times_s(track),
+        albedo_texture=texture, normal_map=normal_map,
     )  # fmt: skip
-
-
-def arkit_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that Apple's ARKit has for the same expressions, where it has them: `eyeBlink_L` is `eyeBlinkLeft`."""
-    sides = {"_L": "Left", "_R": "Right"}
-    return tuple(name[:-2] + sides[name[-2:]] if name[:-2] in _ARKIT_PAIRS and name[-2:] in sides else name
-                 for name in names)  # fmt: skip
-
-
-def _morphs_mm(model: MorphableModel, identity: np.ndarray) -> np.ndarray:
-    """What each expression adds to this person's neutral face."""
-    person = jnp.asarray(identity)
-    units = jnp.eye(model.expression_basis_mm.shape[0])
-    neutral_mm = np.asarray(_shape(person, 0.0 * units[0], model))
-    return np.stack([np.asarray(_shape(person, unit, model)) - neutral_mm for unit in units])
-
-
-@jax.jit
-def _shape(identity, expression, model):
-    return face_shape(identity, expression, model=model)
 
 
 @jax.jit

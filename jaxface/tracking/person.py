@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.imaging.filling import complete
+from jaxface.imaging.filling import complete_skin
 from jaxface.imaging.filters import sample
 from jaxface.numerics import smoothstep
-from jaxface.stages.detail import DetailTemplate, Displaced, displace, displacement_map, normal_map
-from jaxface.templates import Templates
+from jaxface.stages.detail import DetailTemplate, Displaced, displace, displacement_map, normal_map, skin_map
+from jaxface.templates import Templates, fine_mesh
 from jaxface.types import DetailMesh, Mesh, TextureMaps
 
 ENOUGH = (0.01, 0.06)  # summed weight between which a texel's own colour replaces the filling; one frame at 60 degrees
@@ -42,11 +42,10 @@ class TextureSums(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Person:
     """A face with what all frames know of it (host arrays, object frame). `normals` are those of the displaced mesh;
-    with the normal map of `textures` goes `base_normals`. `colours` are the texture at the vertices."""
+    the normal map of `textures` goes with the neutral shape. `colours` are the texture at the vertices."""
 
     mesh: Mesh
     normals: np.ndarray
-    base_normals: np.ndarray
     colours: np.ndarray
     textures: TextureMaps
 
@@ -97,13 +96,16 @@ def mean_albedo(sums: TextureSums) -> Float[Array, "rows columns 3"]:
     return sums.colour / jnp.maximum(sums.weight, 1e-12)[..., None]
 
 
-def fuse_texture(sums: TextureSums, filling: Float[Array, "rows columns 3"]) -> Float[Array, "rows columns 3"]:
-    """The mean albedo where it is known well enough, elsewhere `filling`, levelled and shifted to meet it seamlessly.
+def fuse_texture(
+    sums: TextureSums, filling: Float[Array, "rows columns 3"], *, skin: Float[Array, "rows columns"]
+) -> Float[Array, "rows columns 3"]:
+    """The mean albedo where it is known well enough, elsewhere `filling`, levelled and, on skin, shifted to meet it
+    seamlessly.
 
-    `filling`: a whole texture, as `detail.bake` makes it from the frame that sees most.
+    `filling`: a whole texture, as `detail.bake` makes it from the frame that sees most; `skin`: `detail.skin_map`.
     """
     mean, known = mean_albedo(sums), smoothstep(sums.weight, between=ENOUGH)
-    return jnp.clip(complete(mean, known, filling * _level(filling, mean, known)), 0.0, None)
+    return jnp.clip(complete_skin(mean, known, filling * _level(filling, mean, known), skin=skin), 0.0, None)
 
 
 def fuse_person(
@@ -120,9 +122,7 @@ def fuse_person(
     """
     template = templates.detail
     shape, textures, colours = jax.tree.map(np.asarray, _fuse(neutral_mm, detail_sums, texture_sums, filling, template))
-    corners = (template.subdivision.triangles, template.uvs, template.uv_triangles)
-    mesh = Mesh(shape.vertices_mm, *(np.asarray(values) for values in corners))
-    return Person(mesh, shape.normals, shape.base_normals, colours, textures)
+    return Person(fine_mesh(shape.vertices_mm, template), shape.normals, colours, textures)
 
 
 @jax.jit
@@ -131,8 +131,10 @@ def _fuse(
 ) -> tuple[Displaced, TextureMaps, Array]:
     shape = displace(neutral_mm, mean_displacement(detail_sums), template)
     covered = jnp.where(template.raster.triangle >= 0, 1.0, 0.0)
-    texture = fuse_texture(texture_sums, filling)
-    textures = TextureMaps(texture, displacement_map(shape, template), normal_map(shape, template), covered)
+    texture = fuse_texture(texture_sums, filling, skin=skin_map(template))
+    textures = TextureMaps(
+        texture, displacement_map(shape, template), normal_map(neutral_mm, shape.normals, template), covered
+    )
     return shape, textures, _vertex_colours(texture, template)
 
 

@@ -26,6 +26,7 @@ from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import cropped
 from jaxface.stages import detail
 from jaxface.state import Shared, State, View
+from jaxface.templates import fine_mesh
 from jaxface.tracking.first_pass import ABSENT, chunk_name, cut_window
 from jaxface.tracking.frame_steps import PANEL, aim, lift, put
 from jaxface.tracking.named_arrays import pack, unpack
@@ -34,7 +35,7 @@ from jaxface.tracking.person_fit import Fused
 from jaxface.tracking.run import Run
 from jaxface.tracking.smoothing import Smoothed
 from jaxface.tracking.threads import prefetch
-from jaxface.types import Crop, Mesh
+from jaxface.types import Crop
 from jaxface.verdicts import Verdict, reason
 
 DETAIL_STRENGTH = 2.0  # of the detail's steadiness at --smooth=1, in units of trust: a gain of 1/2 (not yet measured)
@@ -237,8 +238,7 @@ def _write_frames(run: Run, index: int, faces, views, light, height_px, mask, de
 
 def write_mesh(stem: pathlib.Path, shape: detail.Displaced, template: detail.DetailTemplate, *, kind: str) -> None:
     """A frame's mesh as `kind`, "ply" or "obj", without colours: those are the person's."""
-    corners = (template.subdivision.triangles, template.uvs, template.uv_triangles)
-    mesh = Mesh(host_array(shape.vertices_mm), *(np.asarray(values) for values in corners))
+    mesh = fine_mesh(host_array(shape.vertices_mm), template)
     write = write_ply if kind == "ply" else write_obj
     write(stem.with_suffix(f".{kind}"), mesh, normals=host_array(shape.normals))
 

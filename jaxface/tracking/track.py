@@ -23,7 +23,7 @@ from jaxface.models import tools
 from jaxface.morphable.linear import face_shape
 from jaxface.presets import PRESETS
 from jaxface.state import Shared
-from jaxface.templates import prepare
+from jaxface.templates import model_mesh, prepare
 from jaxface.tracking import first_pass, outputs
 from jaxface.tracking.frame_steps import LOOK_SIZE
 from jaxface.tracking.journal import MANIFEST, MARKER, open_journal
@@ -33,7 +33,7 @@ from jaxface.tracking.run import Progress, Run
 from jaxface.tracking.second_pass import load_light, load_notes, refine
 from jaxface.tracking.smoothing import jitter_figures, smooth
 from jaxface.tracking.threads import Timeline, Writer
-from jaxface.types import Detector, FaceError, Mesh
+from jaxface.types import Detector, FaceError
 
 WORK = ".work"  # the journal, inside the result folder
 _BEHIND = 4  # writes that may wait
@@ -108,7 +108,7 @@ def _track(run: Run) -> Track:
         pose=smoothed.face.pose, expression=host_array(smoothed.face.expression), raw_pose=smoothed.raw.pose,
         raw_expression=host_array(smoothed.raw.expression), light=load_light(run, num_chunks=looked.num_chunks),
         identity=np.asarray(fused.person.identity), single_identity=fused.single_identity,
-        neutral=Mesh(np.asarray(neutral_mm + fused.person.offset_mm), *_topology(model)),
+        neutral=model_mesh(np.asarray(neutral_mm + fused.person.offset_mm), model),
         jitter=jitter_figures(fused, smoothed) if settings.ordered else {},
         notes=tuple(([looked.complaint] if looked.complaint else []) + fused.notes), settings=settings,
         detector=sources.name_of(run.detector), model_name=model.name, model_licence=model.licence,
@@ -124,10 +124,6 @@ def _begun_with(folder: pathlib.Path) -> int | None:
         return int(json.loads((folder / WORK / MANIFEST).read_text())["settings"]["chunk"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _topology(model) -> tuple[np.ndarray, ...]:
-    return tuple(np.asarray(x) for x in (model.triangles, model.uvs, model.uv_triangles))
 
 
 def _check_folder(folder: pathlib.Path) -> None:

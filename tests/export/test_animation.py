@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from jaxface.export import animation, meshes
+from jaxface.export import animation, glb, meshes
 from jaxface.types import FaceError
 
 
@@ -25,7 +25,7 @@ def make_clip(mesh, *, num_frames: int) -> dict:
     times = np.arange(num_frames) / 25.0 + 0.4
     textures = fake_face.texture_maps()
     return {
-        "normals": animation._vertex_normals(mesh.vertices_mm, mesh.triangles),
+        "normals": meshes.surface_normals(mesh.vertices_mm, mesh.triangles),
         "morphs_mm": np.concatenate([morphs, morphs[:1] * 0.5]).astype(np.float32),
         "names": fake_face.EXPRESSIONS,
         "weights": np.stack([np.sin(times) ** 2, np.cos(3 * times), 0 * times], -1).astype(np.float32),
@@ -123,7 +123,7 @@ def test_at_rest_it_is_the_still_file(tmp_path, mesh):
     clip = make_clip(mesh, num_frames=2)
     look = {name: clip[name] for name in ("normals", "albedo_texture", "normal_map")}
     animation.write_animation(tmp_path / "moving.glb", mesh, **clip)
-    meshes.write_glb(tmp_path / "still.glb", mesh, **look)
+    glb.write_glb(tmp_path / "still.glb", mesh, **look)
     moving, still = (
         trimesh.load(tmp_path / f"{name}.glb", process=False).geometry["face"] for name in ("moving", "still")
     )
@@ -131,6 +131,16 @@ def test_at_rest_it_is_the_still_file(tmp_path, mesh):
     np.testing.assert_array_equal(moving.faces, still.faces)
     np.testing.assert_array_equal(moving.visual.uv, still.visual.uv)
     assert moving.visual.material.baseColorTexture.tobytes() == still.visual.material.baseColorTexture.tobytes()
+
+
+def test_eyes_and_teeth_move_with_the_skin(tmp_path, mesh):
+    """One node turns, one list of weights drives as many targets in each primitive."""
+    animation.write_animation(tmp_path / "a.glb", fake_face.with_parts(mesh), **make_clip(mesh, num_frames=3))
+    tree, _ = gltf.read_glb(tmp_path / "a.glb")
+    (face,) = tree["meshes"]
+    assert [len(primitive["targets"]) for primitive in face["primitives"]] == [3, 3, 3]
+    assert face["extras"] == {"targetNames": list(fake_face.EXPRESSIONS)}
+    assert {channel["target"]["node"] for channel in tree["animations"][0]["channels"]} == {0}
 
 
 def test_model_without_expressions_still_moves(tmp_path, mesh):
@@ -189,9 +199,11 @@ def test_empty_clip_is_refused(tmp_path, mesh):
 @pytest.mark.slow
 @pytest.mark.parametrize("num_frames", [1, 100])
 @pytest.mark.parametrize("with_normal_map", [True, False])
-def test_khronos_validator_finds_nothing(tmp_path, mesh, num_frames, with_normal_map):
+@pytest.mark.parametrize("with_parts", [True, False])
+def test_khronos_validator_finds_nothing(tmp_path, mesh, num_frames, with_normal_map, with_parts):
     clip = make_clip(mesh, num_frames=num_frames) | ({} if with_normal_map else {"normal_map": None})
     clip["normals"][3] = 0.0
+    mesh = fake_face.with_parts(mesh) if with_parts else mesh
     animation.write_animation(tmp_path / "a.glb", mesh, **clip)
     report = gltf.validate(tmp_path / "a.glb")
     assert report["issues"]["messages"] == []

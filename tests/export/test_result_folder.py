@@ -1,11 +1,13 @@
 """The folder of one face, and its overview picture."""
 
 import fake_face
+import gltf
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxface.export import overview, pictures, result_folder
+from jaxface.types import FaceError
 
 FILES = {
     "mesh.glb",
@@ -27,6 +29,44 @@ def test_write_all_leaves_the_listed_files_and_nothing_else(tmp_path):
         result_folder.write_all(tmp_path / "face", fake_face.make_reconstruction())
         assert {path.name for path in (tmp_path / "face").iterdir()} == FILES
         assert [path.name for path in tmp_path.iterdir()] == ["face"]
+
+
+def read_face(path):
+    tree, data = gltf.read_glb(path)
+    (primitive,) = tree["meshes"][0]["primitives"]
+    corners = gltf.read_accessor(tree, data, primitive["indices"]).reshape(-1, 3)
+
+    def read(place):
+        return gltf.read_accessor(tree, data, place)[corners]
+
+    targets = [{name: read(place) for name, place in target.items()} for target in primitive.get("targets", [])]
+    return tree, {name: read(place) for name, place in primitive["attributes"].items()}, targets
+
+
+def test_the_dense_mesh_has_its_own_normals_and_no_relief_twice(tmp_path):
+    rec = fake_face.make_reconstruction(fine_normals=-fake_face.dome_normals(fake_face.dome_mesh()))
+    rec.save(tmp_path / "face")
+    tree, found, targets = read_face(tmp_path / "face" / "mesh.glb")
+    np.testing.assert_allclose(found["NORMAL"], rec.fine_normals[rec.fine.triangles], atol=1e-6)
+    assert len(tree["images"]) == 1 and "normalTexture" not in tree["materials"][0] and targets == []
+
+
+def test_the_base_mesh_is_the_medium_one_at_the_weights_of_the_photo(tmp_path):
+    rec = fake_face.make_reconstruction()
+    rec.save(tmp_path / "face", mesh="base")
+    assert {path.name for path in (tmp_path / "face").iterdir()} == FILES
+    tree, found, targets = read_face(tmp_path / "face" / "mesh.glb")
+    (face,) = tree["meshes"]
+    np.testing.assert_allclose(face["weights"], rec.coarse_fit.expression, atol=1e-6)
+    assert face["extras"]["targetNames"] == list(fake_face.EXPRESSIONS) and len(tree["images"]) == 2
+    shown = found["POSITION"] + sum(w * t["POSITION"] for w, t in zip(face["weights"], targets, strict=True))
+    np.testing.assert_allclose(shown, rec.medium.vertices_mm[rec.medium.triangles] / 1000.0, atol=1e-6)
+    assert np.abs(found["POSITION"] - shown).max() > 1e-4
+
+
+def test_no_other_mesh_is_known(tmp_path):
+    with pytest.raises(FaceError, match='"dense" or "base"'):
+        fake_face.make_reconstruction().save(tmp_path / "face", mesh="coarse")
 
 
 def test_a_failing_writer_leaves_the_old_result(tmp_path, monkeypatch):

@@ -60,8 +60,9 @@ def test_response_solves_the_normal_equations(weight):
     corners = TRIANGLES[[3, 40, 90]]
     handles = handle_matrix(corners, np.tile([[0.2, 0.3, 0.5]], (3, 1)), num_vertices=77)
     response = handle_response(
-        TRIANGLES, np.asarray(MODEL.mean_mm, np.float64), handles=handles, weights=np.full(3, weight)
-    )
+        TRIANGLES, np.asarray(MODEL.mean_mm, np.float64), pieces=np.zeros(77, int), handles=handles,
+        weights=np.full(3, weight),
+    )  # fmt: skip
     matrix = laplace_matrix(TRIANGLES, num_vertices=77).toarray()
     normal = matrix.T @ matrix + weight * (handles.T @ handles).toarray()
     np.testing.assert_allclose(normal @ response, handles.T.toarray(), atol=1e-8)

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
-from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.geometry.subdivision import Subdivision, loop_subdivision, midpoint_subdivision, subdivide
 
 
 def open_mesh() -> trimesh.Trimesh:
@@ -41,6 +41,16 @@ def test_positions_match_trimesh(make, levels):
     assert distance.max() < 1e-4
     ours_faces = {tuple(sorted(face)) for face in match[np.asarray(subdivision.triangles)].tolist()}
     assert ours_faces == {tuple(sorted(face)) for face in faces.tolist()}
+
+
+def test_midpoints_keep_the_faces_flat():
+    mesh = open_mesh()
+    flat = midpoint_subdivision(mesh.faces.astype(np.int32), num_vertices=len(mesh.vertices), levels=2)
+    np.testing.assert_array_equal(flat.triangles, build(mesh, 2).triangles)
+    fine = np.asarray(subdivide(jnp.asarray(mesh.vertices, jnp.float32), subdivision=flat))
+    np.testing.assert_allclose(fine[: len(mesh.vertices)], mesh.vertices, atol=1e-6)
+    normals = trimesh.Trimesh(fine, np.asarray(flat.triangles), process=False).face_normals
+    np.testing.assert_allclose(normals, np.repeat(mesh.face_normals, 16, axis=0), atol=1e-3)
 
 
 def test_old_vertices_come_first():

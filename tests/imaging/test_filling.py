@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.imaging.filling import complete, pull_push, spread
+from jaxface.imaging.filling import complete, complete_skin, pull_push, spread
 
 SHAPE = (37, 29)
 
@@ -55,3 +55,14 @@ def test_plain_jit_and_vmap_agree(picture, function):
     for k in range(2):
         np.testing.assert_allclose(jax.jit(function)(stack[0][k], stack[1][k]), mapped[k], atol=1e-6)
         np.testing.assert_allclose(function(stack[0][k], stack[1][k]), mapped[k], atol=1e-6)
+
+
+def test_what_is_no_skin_keeps_its_own_colour():
+    """Seen skin is brighter than its filling, which rises to it; teeth beside it, half of them seen, do not."""
+    skin = jnp.zeros((24, 32)).at[:, :16].set(1.0)
+    weight = jnp.zeros((24, 32)).at[:12].set(1.0)
+    values, filled = jnp.full((24, 32, 1), 0.9), jnp.full((24, 32, 1), 0.4)
+    found = np.asarray(complete_skin(values, weight, filled, skin=skin))[..., 0]
+    np.testing.assert_allclose(found[:12], 0.9, atol=1e-6)
+    assert found[12:, :16].min() > 0.8
+    np.testing.assert_allclose(found[12:, 16:], 0.4, atol=1e-6)

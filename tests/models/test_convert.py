@@ -17,7 +17,7 @@ from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.presets import COARSE
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import coarse
-from jaxface.types import FaceError, Landmarks, Pose, Region
+from jaxface.types import FaceError, Landmarks, Part, Pose, Region
 
 
 @pytest.fixture
@@ -78,9 +78,20 @@ def test_eyeballs_and_the_inside_are_told_apart(witness):
         uvs=None,
         uv_triangles=None,
     )
-    labels = np.asarray(convert(pieces, name="pieces", licence="none", detect=witness).vertex_regions)
+    found = convert(pieces, name="pieces", licence="none", detect=witness)
+    labels, parts = np.asarray(found.vertex_regions), np.asarray(found.vertex_parts)
+    assert not parts[:-8].any() and parts[-8:].tolist() == 4 * [Part.RIGHT_EYE] + 4 * [Part.INSIDE]
     assert np.all(labels[-8:-4] == Region.EYE_OPENING) and np.all(labels[-4:] == Region.OUTSIDE)
     assert np.mean(labels[:-8] == np.asarray(model.vertex_regions)) > 0.95
+
+
+def test_parts_that_the_file_names_have_their_regions(witness):
+    source = known_face.make_source()
+    parts = np.zeros(len(source.mean_mm), np.int32)
+    parts[-3:] = Part.LEFT_EYE, Part.LOWER_TEETH, Part.INSIDE
+    found = convert(dataclasses.replace(source, parts=parts), name="told", licence="none", detect=witness)
+    np.testing.assert_array_equal(found.vertex_parts, parts)
+    assert found.vertex_regions[-3:].tolist() == [Region.EYE_OPENING, Region.MOUTH_OPENING, Region.OUTSIDE]
 
 
 def test_a_bfm_file_is_installed_and_fits(witness, home, tmp_path):

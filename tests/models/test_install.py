@@ -1,5 +1,6 @@
 """Installing: reads, converts, keeps and reads back; the converter, readers and networks are replaced."""
 
+import hashlib
 import importlib
 import inspect
 import pickle
@@ -105,6 +106,14 @@ def test_the_part_reaches_the_reader(calls, tmp_path):
     assert calls.read == [(tmp_path, {"part": "head"})]
 
 
+@pytest.mark.parametrize(("content", "words"), [(b"head", "is the published"), (b"other", "is not the published")])
+def test_whether_a_file_is_the_published_one_is_told(calls, tmp_path, monkeypatch, content, words):
+    entry = catalogue.BY_NAME["ict"]._replace(sha256=hashlib.sha256(b"head").hexdigest())
+    monkeypatch.setitem(catalogue.BY_NAME, "ict", entry)
+    (tmp_path / "ict.zip").write_bytes(content)
+    assert words in " ".join(install.install("ict", source=tmp_path / "ict.zip").sentences)
+
+
 def test_closed_licences_and_joints_are_told(calls, tmp_path):
     calls.result = tiny_model.make_model(name="flame", joints=True)
     report = install.install("flame", source=str(tmp_path))
@@ -129,7 +138,7 @@ def test_what_fails_leaves_what_was_there(calls, tmp_path, error):
         ("gnm", {}, "gnm_head.npz.*github.com/google/GNM.*--from"),
         ("bisenet", {}, "79999_iter.pth.*--from"),
         ("ict", {"source": "/nowhere/at/all"}, "/nowhere/at/all does not exist.*FaceXModel"),
-        ("ict", {"source": "/", "part": "nose"}, "choose from face, head, all"),
+        ("ict", {"source": "/", "part": "nose"}, "choose from head, face, all"),
         ("flame", {"source": "/", "part": "face"}, "leave --part away"),
     ],
 )

@@ -96,6 +96,7 @@ def test_a_large_model_loads_at_once(tmp_path):
         expression_basis_mm=jnp.asarray(random.standard_normal((53, count, 3)), jnp.float32),
         expression_names=tuple(f"e{place}" for place in range(53)),
         vertex_regions=jnp.zeros(count, jnp.int32),
+        vertex_parts=jnp.zeros(count, jnp.int32),
         albedo=jnp.zeros((count, 3)),
     )
     store.save_model(model, tmp_path / "m.npz")

@@ -23,6 +23,7 @@ def tiny_model() -> MorphableModel:
         landmark_barycentrics=jnp.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
         landmark_regions=jnp.zeros(3, jnp.int32),
         vertex_regions=jnp.zeros(5, jnp.int32),
+        vertex_parts=jnp.zeros(5, jnp.int32),
         ibug_vertices=jnp.full(68, -1, jnp.int32),
         albedo=jnp.full((5, 3), 0.5),
         name="tiny",

@@ -15,7 +15,7 @@ from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import coarse
-from jaxface.types import IBUG_68, Camera, Landmarks, Pose
+from jaxface.types import IBUG_68, Camera, Landmarks, Part, Pose, Region
 
 MODEL = load_default()
 INNER = np.setdiff1d(np.arange(468), FACE_OVAL)
@@ -232,3 +232,41 @@ def test_hopeless_landmarks_are_flagged_not_raised(spoil):
     else:
         landmarks = landmarks._replace(confidence=jnp.zeros(478))
     assert not fit(landmarks, orthographic(), traced(presets.COARSE)).finite
+
+
+def with_left_eye(model):
+    """The model with a plate for a left eyeball, which one more expression moves by 6 mm, and its irises on it."""
+    count = len(model.mean_mm)
+    plate = model.mean_mm[jnp.array([362, 263])].mean(axis=0)[None] + jnp.array([[-9.0, -9, 0], [9, -9, 0], [0, 9, 0]])
+    expression = jnp.pad(model.expression_basis_mm, [(0, 1), (0, 3), (0, 0)]).at[-1, count:, 0].set(6.0)
+
+    def at_eye(basis_mm):
+        return jnp.repeat(basis_mm[:, jnp.array([362, 263])].mean(axis=1, keepdims=True), 3, axis=1)
+
+    return dataclasses.replace(
+        model,
+        mean_mm=jnp.concatenate([model.mean_mm, plate]),
+        identity_basis_mm=jnp.concatenate([model.identity_basis_mm, at_eye(model.identity_basis_mm)], axis=1),
+        expression_basis_mm=expression,
+        expression_names=(*model.expression_names, "eyeLookOut_L"),
+        triangles=jnp.concatenate([model.triangles, count + jnp.array([[0, 1, 2]])]),
+        vertex_regions=jnp.pad(model.vertex_regions, (0, 3), constant_values=int(Region.EYE_OPENING)),
+        vertex_parts=jnp.pad(model.vertex_parts, (0, 3), constant_values=int(Part.LEFT_EYE)),
+        landmark_triangles=model.landmark_triangles.at[473:].set(len(model.triangles)),
+        landmark_barycentrics=model.landmark_barycentrics.at[473:].set(1.0 / 3.0),
+    )
+
+
+def test_eyes_follow_the_irises_and_the_face_does_not():
+    model = with_left_eye(MODEL)
+    _, pose, _ = truth(5)
+    expression = jnp.zeros(len(model.expression_names)).at[-1].set(0.8)
+    vertices_mm = face_shape(jnp.zeros(80), expression, model=model)
+    points = project(landmark_positions(vertices_mm, model=model), pose, camera=orthographic())
+    landmarks = Landmarks(points[:, :2], points[:, 2], jnp.ones(478))
+    found = fit(landmarks, orthographic(), traced(presets.COARSE), model)
+    assert 0.5 < float(found.expression[-1]) < 0.8  # the prior holds back
+    assert shape_error_mm(found.vertices_mm[:-3], vertices_mm[:-3]) < 0.3
+    blind = presets.COARSE._replace(trust=presets.COARSE.trust._replace(iris=0.0))
+    still = fit(landmarks, orthographic(), traced(blind), model)
+    assert float(still.expression[-1]) < 0.05

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from dome import dome_model
 
+from jaxface.export.meshes import surface_normals, unit_rows
+from jaxface.export.tangents import vertex_tangents
 from jaxface.geometry.flips import LEAST_COSINE
 from jaxface.geometry.normals import depth_normals, vertex_normals
 from jaxface.geometry.subdivision import subdivide
@@ -15,7 +17,7 @@ from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.stages import detail
-from jaxface.types import Camera, FineMaps, Pose
+from jaxface.types import Camera, FineMaps, Part, Pose
 
 MODEL = dome_model()
 TEMPLATE = detail.prepare(MODEL, levels=2, texture_size=133)
@@ -66,7 +68,7 @@ def run(maps, pose, camera=CAMERAS["orthographic"]):
 
 @jax.jit
 def bake(mesh, maps, pose, camera=CAMERAS["orthographic"]):
-    return detail.bake(mesh, maps, pose, camera, model=MODEL, template=TEMPLATE)
+    return detail.bake(MODEL.mean_mm, mesh, maps, pose, camera, model=MODEL, template=TEMPLATE)
 
 
 def bump(x_px, y_px, *, height_px, sigma_px):
@@ -173,19 +175,71 @@ def test_displacement_map_is_the_displacement_of_the_mesh(baked):
 
 
 def test_normal_map_agrees_with_displacement_map(baked):
-    """n is proportional to (-d_x, -d_y, 1), with d's slopes along the surface taken from the map itself."""
+    """To first order the displacement d adds (-d_x, -d_y), its slopes along the surface, taken from the map itself."""
     mesh, maps = baked
     inner = (slice(30, 90), slice(40, 93))
     surface = interpolate(TEMPLATE.raster, mesh.base_mm, TEMPLATE.texture_vertices)[inner]
     dy, dx = np.gradient(np.asarray(maps.displacement_mm[inner]))
     down, right = np.gradient(np.asarray(surface), axis=(0, 1))
-    slopes = [-dx / np.linalg.norm(right, axis=-1), dy / np.linalg.norm(down, axis=-1), np.ones_like(dx)]
-    expected = np.stack(slopes, axis=-1) / np.linalg.norm(slopes, axis=0)[..., None]
-    normals = np.asarray(maps.normals_tangent[inner])
-    apart = np.degrees(np.arccos(np.clip(np.sum(normals * expected, axis=-1), -1, 1)))
-    bent = np.degrees(np.arccos(np.clip(normals[..., 2], -1, 1)))
-    assert bent.max() > 5.0
-    assert np.sqrt(np.mean(apart**2)) < 0.35 * np.sqrt(np.mean(bent**2))
+    expected = np.stack([-dx / np.linalg.norm(right, axis=-1), dy / np.linalg.norm(down, axis=-1)], axis=-1)
+    bare = jax.jit(detail.normal_map)(MODEL.mean_mm, vertex_normals(mesh.base_mm, TRIANGLES), TEMPLATE)
+    added = np.asarray(maps.normals_tangent - bare)[inner][..., :2]
+    assert np.abs(expected).max() > np.sin(np.radians(5.0))
+    assert np.sqrt(np.mean((added - expected) ** 2)) < 0.35 * np.sqrt(np.mean(expected**2))
+
+
+def shaded_normals(vertices_mm, triangles, uvs, normals_tangent, places):
+    """Normals that a viewer shades a mesh with: its vertices' frames, interpolated, and the normal map; at `places`,
+    (triangle, barycentrics). UVs share the mesh's topology."""
+    normals = surface_normals(vertices_mm, triangles)
+    tangents = vertex_tangents(vertices_mm, triangles, uvs=uvs, normals=normals)
+    chosen, weights = places
+
+    def read(values):
+        return np.sum(weights[..., None] * values[triangles[chosen]], axis=1)
+
+    normal, tangent, uv = read(normals), read(tangents), read(uvs)
+    side = tangent[:, 3:] * np.cross(normal, tangent[:, :3])
+    rows, columns = texel_of(uv)
+    seen = [
+        jax.scipy.ndimage.map_coordinates(normals_tangent[..., axis], [rows, columns], order=1) for axis in range(3)
+    ]
+    x, y, z = (np.asarray(values)[:, None] for values in seen)
+    return unit_rows(x * tangent[:, :3] + y * side + z * normal)
+
+
+def test_the_medium_mesh_with_the_normal_map_shades_like_the_fine_one(baked):
+    """At the middles of fine triangles away from the rim, in degrees; without the map it does not."""
+    mesh, maps = baked
+    triangles, fine = np.asarray(MODEL.triangles), np.asarray(TRIANGLES)
+    flat = np.asarray(subdivide(jnp.eye(len(MODEL.mean_mm)), subdivision=TEMPLATE.flat))[fine].mean(axis=1)
+    chosen = np.arange(len(fine)) // 16
+    weights = np.take_along_axis(flat, triangles[chosen], axis=1)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+    inner = np.all(np.abs(np.asarray(MODEL.uvs)[triangles[chosen]].mean(axis=1) - 0.5) < 0.3, axis=1)
+    places = chosen[inner], weights[inner]
+    truth = unit_rows(np.asarray(mesh.normals)[fine].mean(axis=1))[inner]
+    arrays = np.asarray(MODEL.mean_mm), triangles, np.asarray(MODEL.uvs)
+
+    def degrees(normals_tangent):
+        shown = shaded_normals(*arrays, normals_tangent, places)
+        return np.degrees(np.arccos(np.clip(np.sum(shown * truth, axis=1), -1.0, 1.0)))
+
+    apart, bare = degrees(maps.normals_tangent), degrees(jnp.zeros((133, 133, 3)).at[..., 2].set(1.0))
+    assert np.percentile(bare, 99) > 5.0
+    assert np.median(apart) < 0.5 and np.percentile(apart, 99) < 2.0
+
+
+def test_what_is_no_skin_has_no_relief():
+    """An even lift: pieces that are no skin stay as they are, the map too; all else moves."""
+    model = dome_model(with_island=True)
+    template = detail.prepare(model, levels=1, texture_size=33)
+    lift_mm = jnp.full(template.subdivision.indices.shape[0], 0.5)
+    shape = displace(model.mean_mm, lift_mm, template)
+    is_skin = np.asarray(template.relief) > 0
+    assert 0 < (~is_skin).sum() < 12 and set(np.asarray(template.parts).tolist()) == {Part.SKIN, Part.INSIDE}
+    np.testing.assert_array_equal(shape.vertices_mm[~is_skin], shape.base_mm[~is_skin])
+    assert float(jnp.min(shape.displacement_mm[is_skin])) > 0.4
 
 
 def test_green_points_up(baked):
@@ -236,7 +290,8 @@ def test_the_same_displacement_on_the_same_shape_is_the_same_mesh(baked):
     again = displace(MODEL.mean_mm, mesh.displacement_mm, TEMPLATE)
     for name in ("base_mm", "vertices_mm", "displacement_mm", "normals"):
         np.testing.assert_allclose(getattr(again, name), getattr(mesh, name), atol=1e-5)
-    np.testing.assert_allclose(jax.jit(detail.normal_map)(again, TEMPLATE), maps.normals_tangent, atol=1e-4)
+    normals_tangent = jax.jit(detail.normal_map)(MODEL.mean_mm, again.normals, TEMPLATE)
+    np.testing.assert_allclose(normals_tangent, maps.normals_tangent, atol=1e-4)
 
 
 def test_displacement_on_another_shape_goes_along_its_normals_without_folds():

@@ -1,5 +1,6 @@
 """Medium stage: Adam against the exact answer and scipy, robustness, hidden sides, islands, batches."""
 
+import dataclasses
 import functools
 
 import jax
@@ -16,7 +17,7 @@ from jaxface.geometry.laplace_coordinates import handle_matrix, laplace_matrix
 from jaxface.morphable.linear import landmark_positions
 from jaxface.rendering.camera import orthographic, project
 from jaxface.stages import medium
-from jaxface.types import Camera, CoarseFit, Landmarks, Pose
+from jaxface.types import Camera, CoarseFit, Landmarks, Part, Pose
 
 MODEL = dome_model()
 DEFAULT = presets.default().medium
@@ -172,6 +173,36 @@ def test_islands_without_handles_follow_their_neighbourhood():
     island = np.asarray(fit.vertices_mm - model.mean_mm)[-4:]
     np.testing.assert_allclose(island, np.tile(island[:1], (4, 1)), atol=1e-4)
     np.testing.assert_allclose(island[0], [6.0, 0.0, 0.0], atol=0.5)
+
+
+def test_pieces_of_one_part_move_as_one_and_their_landmarks_do_not_bend_them():
+    """Two teeth at either side, one of which carries a landmark, on a face that is pulled wider."""
+    model = dome_model(with_island=True)
+    count, last = len(model.mean_mm), model.landmark_triangles.shape[0] - 1
+    teeth = jnp.array([[-40.0, 0, 0], [-30, 0, 0], [-30, 9, 0], [40, 0, 0], [30, 9, 0], [30, 0, 0]]) + 5.0
+    stack = [(0, 0), (0, 6), (0, 0)]
+    model = dataclasses.replace(
+        model,
+        mean_mm=jnp.concatenate([model.mean_mm, teeth]),
+        identity_basis_mm=jnp.pad(model.identity_basis_mm, stack),
+        expression_basis_mm=jnp.pad(model.expression_basis_mm, stack),
+        triangles=jnp.concatenate([model.triangles, count + jnp.array([[0, 1, 2], [3, 4, 5]])]),
+        vertex_regions=jnp.pad(model.vertex_regions, (0, 6)),
+        vertex_parts=jnp.pad(model.vertex_parts, (0, 6), constant_values=int(Part.UPPER_TEETH)),
+        landmark_triangles=model.landmark_triangles.at[last].set(len(model.triangles)),
+        landmark_barycentrics=model.landmark_barycentrics.at[last].set(1.0 / 3.0),
+    )
+    template = medium.prepare(model, weights=DEFAULT)
+    assert last not in template.landmark_ids.tolist() and len(template.landmark_ids) == last
+    coarse = coarse_fit(yaw=0.0)._replace(vertices_mm=model.mean_mm)
+    wider = landmark_positions(model.mean_mm * jnp.array([[1.1, 1.0, 1.0]]), model=model)
+    points = project(wider, coarse.pose, camera=orthographic())
+    landmarks = Landmarks(points[:, :2], points[:, 2], jnp.ones(len(points)))
+    run = jax.jit(functools.partial(medium.run, weights=DEFAULT))
+    fit = run(coarse, landmarks, model=model, template=template, camera=orthographic())
+    moved = np.asarray(fit.vertices_mm - model.mean_mm)
+    assert np.abs(moved[:count]).max() > 2.0
+    np.testing.assert_allclose(moved[-6:], np.tile(moved[-6:-5], (6, 1)), atol=1e-4)
 
 
 def test_batch_equals_loop():

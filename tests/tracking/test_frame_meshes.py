@@ -17,7 +17,8 @@ def test_a_frames_mesh_is_one_file_in_millimetres(tmp_path, kind):
     normals, flat = fake_face.dome_normals(dome), np.zeros(len(dome.vertices_mm), np.float32)
     shape = Displaced(dome.vertices_mm, normals, dome.vertices_mm, flat, normals)
     subdivision = types.SimpleNamespace(triangles=dome.triangles)
-    template = types.SimpleNamespace(subdivision=subdivision, uvs=dome.uvs, uv_triangles=dome.uv_triangles)
+    topology = {"uvs": dome.uvs, "uv_triangles": dome.uv_triangles, "parts": np.zeros(len(dome.triangles), np.int32)}
+    template = types.SimpleNamespace(subdivision=subdivision, **topology)
     write_mesh(tmp_path / "000007", shape, template, kind=kind)
     assert [path.name for path in tmp_path.iterdir()] == [f"000007.{kind}"]
     found = trimesh.load(tmp_path / f"000007.{kind}", process=False)

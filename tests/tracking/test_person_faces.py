@@ -58,7 +58,7 @@ def make_view(model, template, yaw, index):
     neutral_mm = face_shape(face.identity, 0.0 * face.expression, model=model)
     maps = fine_maps(raster, height_px, face)
     mesh = jax.jit(detail.run)(neutral_mm, maps, face.pose, face.camera, **shared)
-    baked = jax.jit(detail.bake)(mesh, maps, face.pose, face.camera, **shared)
+    baked = jax.jit(detail.bake)(neutral_mm, mesh, maps, face.pose, face.camera, **shared)
     albedo, weight = jax.jit(detail.seen_albedo)(mesh, maps, face.pose, face.camera, template=template)
     return types.SimpleNamespace(face=face, mesh=mesh, filling=baked.albedo, albedo=albedo, weight=weight)
 
@@ -154,7 +154,7 @@ def test_the_order_of_frames_changes_the_level_alone(world):
 def test_filling_meets_what_was_seen_without_a_step(world, fused):
     """Only the half face of one turned frame is known, at another exposure than the filling."""
     side = texture_of(world, [(0.6, 0.7, 0.8)], world.views[:1])
-    texture = np.asarray(person.fuse_texture(side, world.views[2].filling))
+    texture = np.asarray(person.fuse_texture(side, world.views[2].filling, skin=jnp.ones(side.weight.shape)))
     known = np.asarray(side.weight)
     edge = world.covered & (known > 0.2 * person.ENOUGH[0]) & (known < 2.0 * person.ENOUGH[1])
     steps = [np.abs(np.diff(picture, axis=1))[edge[:, 1:]].mean() for picture in (texture, np.asarray(world.paint))]

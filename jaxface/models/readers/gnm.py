@@ -14,12 +14,13 @@ import numpy as np
 from jaxface.models.readers.fields import existing_file, indices, numbers, triangles
 from jaxface.models.sanity import check_source
 from jaxface.models.source import SourceModel
-from jaxface.types import Articulation, FaceError
+from jaxface.types import Articulation, FaceError, Part
 
 MM_PER_UNIT = 1e3  # the file is in metres
 MAX_BYTES = 4 << 30  # of all arrays; the real file has 0.2 GB
 # Vertex groups that are kept, each with its own UV square, and where an atlas has them: (u, v, side).
 PLACES = {"skin": (0.0, 0.0, 3 / 4), "left_eye": (0.0, 3 / 4, 1 / 4), "right_eye": (1 / 4, 3 / 4, 1 / 4)}
+PARTS = (Part.SKIN, Part.LEFT_EYE, Part.RIGHT_EYE)  # of these groups
 HIDDEN = "eye_interiors"  # behind the outer shells of the eyes
 MEMBER, MOVES_M = 1e-4, 1e-6  # least weight of a group's vertex; least displacement of a mode that is kept
 _TITLE = "gnm_head.npz of GNM"
@@ -82,6 +83,7 @@ def _model(fields, *, path) -> SourceModel:
         note=f"GNM Head, {'its skin and eyeballs' if 'vertex_groups' in fields else 'the whole mesh'}: "
         f"{used.sum()} of {len(used)} identities and {kept.sum()} of {len(kept)} expressions move them.",
         articulation=_articulation(fields, keep, used, centre, kept.sum(), path=path),
+        parts=np.array(PARTS, np.int32)[group[keep]] if "vertex_groups" in fields else None,
     )
 
 

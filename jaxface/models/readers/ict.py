@@ -6,18 +6,19 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from jaxface.models.archives import find_folder, read_members
 from jaxface.models.sanity import check_source
 from jaxface.models.source import SourceModel
-from jaxface.types import FaceError
+from jaxface.types import FaceError, Part
 
 NEUTRAL, INDICES = "generic_neutral_mesh.obj", "vertex_indices.json"
 MM_PER_UNIT = 10.0  # the files are in centimetres
 
 
-class Part(NamedTuple):
-    """Ranges of vertices and faces (first, one past the last), and where the atlas has the part's UV tile.
+class Piece(NamedTuple):
+    """Ranges of vertices and faces (first, one past the last), and where the atlas has the piece's UV tile.
 
     Tiles are unit squares side by side along u; `tile` counts them, `place` is (u, v, side) in the atlas.
     """
@@ -26,41 +27,60 @@ class Part(NamedTuple):
     faces: tuple[int, int]
     tile: int
     place: tuple[float, float, float]
+    part: Part
 
 
-# README of ICT-FaceKit, "Geometry"; where tiles overlap (the eyes' parts lie on the face's) the atlas keeps them apart.
-PARTS = {
-    "face": Part((0, 9409), (0, 9230), 0, (0.0, 0.0, 3 / 4)),
-    "head_neck": Part((9409, 11248), (9230, 11144), 1, (3 / 4, 0.0, 1 / 4)),
-    "mouth_socket": Part((11248, 13294), (11144, 13226), 1, (3 / 4, 0.0, 1 / 4)),
-    "eye_socket_left": Part((13294, 13678), (13226, 13630), 1, (3 / 4, 0.0, 1 / 4)),
-    "eye_socket_right": Part((13678, 14062), (13630, 14034), 1, (3 / 4, 0.0, 1 / 4)),
-    "gums_tongue": Part((14062, 17039), (14034, 17006), 2, (3 / 4, 1 / 4, 1 / 4)),
-    "teeth": Part((17039, 21451), (17006, 21496), 3, (3 / 4, 1 / 2, 1 / 4)),
-    "eyeball_left": Part((21451, 23021), (21496, 23094), 0, (0.0, 3 / 4, 1 / 4)),
-    "eyeball_right": Part((23021, 24591), (23094, 24692), 0, (1 / 4, 3 / 4, 1 / 4)),
-    "lacrimal_left": Part((24591, 24795), (24692, 24855), 4, (3 / 4, 3 / 4, 1 / 12)),
-    "lacrimal_right": Part((24795, 24999), (24855, 25018), 5, (5 / 6, 3 / 4, 1 / 12)),
-    "eye_blend_left": Part((24999, 25023), (25018, 25033), 0, (3 / 4, 5 / 6, 1 / 12)),
-    "eye_blend_right": Part((25023, 25047), (25033, 25048), 0, (5 / 6, 5 / 6, 1 / 12)),
-    "eye_occlusion_left": Part((25047, 25199), (25048, 25176), 0, (3 / 4, 11 / 12, 1 / 12)),
-    "eye_occlusion_right": Part((25199, 25351), (25176, 25304), 0, (5 / 6, 11 / 12, 1 / 12)),
-    "eyelashes": Part((25351, 26719), (25304, 26384), 6, (1 / 2, 3 / 4, 1 / 4)),
+# README of ICT-FaceKit, "Geometry", where an eyeball and its iris are one; where tiles overlap (the eyes' pieces lie on
+# the face's) the atlas keeps them apart. The jaw tells lower teeth from upper ones.
+PIECES = {
+    "face": Piece((0, 9409), (0, 9230), 0, (0.0, 0.0, 3 / 4), Part.SKIN),
+    "head_neck": Piece((9409, 11248), (9230, 11144), 1, (3 / 4, 0.0, 1 / 4), Part.SKIN),
+    "mouth_socket": Piece((11248, 13294), (11144, 13226), 1, (3 / 4, 0.0, 1 / 4), Part.SKIN),
+    "eye_socket_left": Piece((13294, 13678), (13226, 13630), 1, (3 / 4, 0.0, 1 / 4), Part.SKIN),
+    "eye_socket_right": Piece((13678, 14062), (13630, 14034), 1, (3 / 4, 0.0, 1 / 4), Part.SKIN),
+    "gums_tongue": Piece((14062, 17039), (14034, 17006), 2, (3 / 4, 1 / 4, 1 / 4), Part.TONGUE),
+    "teeth": Piece((17039, 21451), (17006, 21496), 3, (3 / 4, 1 / 2, 1 / 4), Part.UPPER_TEETH),
+    "eyeball_left": Piece((21451, 22221), (21496, 22296), 0, (0.0, 3 / 4, 1 / 4), Part.LEFT_EYE),
+    "iris_left": Piece((22221, 23021), (22296, 23094), 0, (11 / 12, 3 / 4, 1 / 12), Part.LEFT_EYE),
+    "eyeball_right": Piece((23021, 23791), (23094, 23894), 0, (1 / 4, 3 / 4, 1 / 4), Part.RIGHT_EYE),
+    "iris_right": Piece((23791, 24591), (23894, 24692), 0, (11 / 12, 5 / 6, 1 / 12), Part.RIGHT_EYE),
+    "lacrimal_left": Piece((24591, 24795), (24692, 24855), 4, (3 / 4, 3 / 4, 1 / 12), Part.INSIDE),
+    "lacrimal_right": Piece((24795, 24999), (24855, 25018), 5, (5 / 6, 3 / 4, 1 / 12), Part.INSIDE),
+    "eye_blend_left": Piece((24999, 25023), (25018, 25033), 0, (3 / 4, 5 / 6, 1 / 12), Part.INSIDE),
+    "eye_blend_right": Piece((25023, 25047), (25033, 25048), 0, (5 / 6, 5 / 6, 1 / 12), Part.INSIDE),
+    "eye_occlusion_left": Piece((25047, 25199), (25048, 25176), 0, (3 / 4, 11 / 12, 1 / 12), Part.INSIDE),
+    "eye_occlusion_right": Piece((25199, 25351), (25176, 25304), 0, (5 / 6, 11 / 12, 1 / 12), Part.INSIDE),
+    "eyelashes": Piece((25351, 26719), (25304, 26384), 6, (1 / 2, 3 / 4, 1 / 4), Part.INSIDE),
 }
+_OF_HEAD = (
+    "face",
+    "head",
+    "mouth",
+    "eye_socket",
+    "gums",
+    "teeth",
+    "eyeball",
+)  # what may be seen and is not transparent
 CHOICES = {
+    "head": tuple(name for name in PIECES if name.startswith(_OF_HEAD)),
     "face": ("face",),
-    "head": tuple(name for name in PARTS if name.startswith(("face", "head", "mouth", "eye_socket", "eyeball"))),
-    "all": tuple(PARTS),
+    "all": tuple(PIECES),
 }
+_WITH_JAW_MM = 1.0  # teeth that jawOpen moves by more are lower ones
+_GAZE = np.radians(30.0)  # how far eyeLook* at 1 turns an eye (ours): eyes reach 45 degrees
+# Axes that eyeLook* turns the subject's left eye about; the right one's are mirror images.
+_GAZE_AXES = {"Up": (-1.0, 0.0, 0.0), "Down": (1.0, 0.0, 0.0), "In": (0.0, -1.0, 0.0), "Out": (0.0, 1.0, 0.0)}
 
 
-def read(path: str | os.PathLike, *, part: str = "face") -> SourceModel:
+def read(path: str | os.PathLike, *, part: str = "head") -> SourceModel:
     """The model in `FaceXModel`: that folder, one that contains it, or a .zip or .tar of either.
 
-    `part` is "face" (ears and front of the neck included), "head" (with scalp, sockets and eyeballs) or "all". Quads
-    are cut along their shorter diagonal, which keeps the mesh's mirror symmetry. The 53 expressions of
-    `vertex_indices.json` keep their names and order. UVs are the files' own for "face", else an atlas of their tiles.
-    Identity modes are independent over the whole head only. Source: github.com/ICT-VGL/ICT-FaceKit.
+    `part` is "head" (with eyeballs, teeth and tongue), "face" (ears and front of the neck included) or "all" (also what
+    only transparency makes look right: lashes, tears and the irises behind the eyeballs' shells). Quads are cut along
+    their shorter diagonal, which keeps the mesh's mirror symmetry. The 53 expressions of `vertex_indices.json` keep
+    their names and order; those named eyeLook* turn the eyes too, which the files leave still. UVs are the files' own
+    for "face", else an atlas of their tiles. Identity modes are independent over all pieces only.
+    Source: github.com/ICT-VGL/ICT-FaceKit.
     """
     if part not in CHOICES:
         raise FaceError(f'Part "{part}" is unknown for an ICT face model: use one of {", ".join(CHOICES)}.')
@@ -69,7 +89,7 @@ def read(path: str | os.PathLike, *, part: str = "face") -> SourceModel:
 
 
 def _model(files, part, *, path) -> SourceModel:
-    chosen = [PARTS[name] for name in CHOICES[part]]
+    chosen = [PIECES[name] for name in CHOICES[part]]
     neutral = _vertices_of(files, NEUTRAL, path=path)
     names, landmarks = _index_lists(files, path=path)
     identities = sorted(name for name in files if re.fullmatch(r"identity\d{3}\.obj", name))
@@ -79,10 +99,13 @@ def _model(files, part, *, path) -> SourceModel:
     triangles, uvs, uv_triangles = _surface(files[NEUTRAL][1], neutral, chosen, path=path)
     new_index = np.full(len(neutral), -1, np.int32)
     new_index[keep] = np.arange(len(keep))
+    mean_mm = (MM_PER_UNIT * neutral[keep]).astype(np.float32)
+    expression_mm = _offsets(files, [name + ".obj" for name in names], neutral, keep, path=path)
+    parts = _parts(chosen, expression_mm[names.index("jawOpen")] if "jawOpen" in names else 0.0 * mean_mm)
     return SourceModel(
-        mean_mm=(MM_PER_UNIT * neutral[keep]).astype(np.float32),
+        mean_mm=mean_mm,
         identity_mm=_offsets(files, identities, neutral, keep, path=path),
-        expression_mm=_offsets(files, [name + ".obj" for name in names], neutral, keep, path=path),
+        expression_mm=expression_mm + _gaze_mm(mean_mm, parts, names),
         expression_names=names,
         expression_bounds=(0.0, 1.0),
         triangles=new_index[triangles],
@@ -91,7 +114,39 @@ def _model(files, part, *, path) -> SourceModel:
         colours=None,
         ibug_vertices=new_index[landmarks],
         note=f'Part "{part}" of ICT Face Model Light, its {len(identities)} identities and {len(names)} expressions.',
+        parts=parts,
     )
+
+
+def _parts(chosen: list[Piece], opened_mm: np.ndarray) -> np.ndarray:
+    """`Part` of each vertex; `opened_mm` is what jawOpen moves."""
+    parts = np.concatenate([np.full(piece.vertices[1] - piece.vertices[0], piece.part) for piece in chosen])
+    with_jaw = np.linalg.norm(opened_mm, axis=1) > _WITH_JAW_MM
+    return np.where((parts == Part.UPPER_TEETH) & with_jaw, Part.LOWER_TEETH, parts).astype(np.int32)
+
+
+def _gaze_mm(mean_mm: np.ndarray, parts: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """What eyeLook* moves when it turns the eyeballs, (expressions, vertices, 3)."""
+    moves = np.zeros((len(names), *mean_mm.shape), np.float32)
+    for part, side, mirror in ((Part.LEFT_EYE, "L", 1.0), (Part.RIGHT_EYE, "R", -1.0)):
+        eye = parts == part
+        if not eye.any():
+            continue
+        offsets = mean_mm[eye] - _sphere_centre(mean_mm[eye])
+        for direction, (x, y, z) in _GAZE_AXES.items():
+            if (name := f"eyeLook{direction}_{side}") in names:
+                turn = Rotation.from_rotvec(_GAZE * np.array([x, mirror * y, z]))
+                moves[names.index(name), eye] = turn.apply(offsets) - offsets
+    return moves
+
+
+def _sphere_centre(points: np.ndarray) -> np.ndarray:
+    """Of the sphere nearest to the points in the sense of least squares: |p|^2 = 2 c p + r^2 - |c|^2."""
+    points = points.astype(np.float64)
+    middle = points.mean(axis=0)
+    around = points - middle
+    equations = np.concatenate([2.0 * around, np.ones((len(around), 1))], axis=1)
+    return middle + np.linalg.lstsq(equations, np.sum(around**2, axis=1), rcond=None)[0][:3]
 
 
 def _read_files(path) -> dict[str, tuple[np.ndarray, bytes]]:
@@ -120,7 +175,7 @@ def _vertices_of(files, name, *, path) -> np.ndarray:
     if name not in files:
         raise FaceError(f"{path}: {name} is missing; get a complete copy of ICT-FaceKit's FaceXModel.")
     vertices = files[name][0]
-    expected = max(piece.vertices[1] for piece in PARTS.values())
+    expected = max(piece.vertices[1] for piece in PIECES.values())
     if len(vertices) != expected or not np.all(np.isfinite(vertices)):
         raise FaceError(f"{path}: {name} holds {len(vertices)} readable vertices, expected {expected} finite ones.")
     return vertices
@@ -153,7 +208,7 @@ def _index_lists(files, *, path) -> tuple[tuple[str, ...], np.ndarray]:
 def _surface(text, neutral, chosen, *, path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Triangles (of the whole mesh's vertices), UVs and triangles of UVs of the chosen parts."""
     tiles, corners = _parse_uvs(text), _parse_faces(text)
-    expected = max(piece.faces[1] for piece in PARTS.values())
+    expected = max(piece.faces[1] for piece in PIECES.values())
     if len(corners) != expected or np.any(corners >= (len(neutral), len(tiles))) or np.any(corners < 0):
         raise FaceError(f"{path}: {NEUTRAL} must hold {expected} faces of 3 or 4 corners `vertex/uv` that it defines.")
     triangles, uvs, uv_triangles, count = [], [], [], 0

@@ -34,6 +34,7 @@ def model_of(source) -> MorphableModel:
         landmark_barycentrics=jnp.zeros((1, 3)),
         landmark_regions=jnp.zeros(1, jnp.int32),
         vertex_regions=jnp.zeros(vertices, jnp.int32),
+        vertex_parts=jnp.zeros(vertices, jnp.int32),
         ibug_vertices=jnp.asarray(source.ibug_vertices),
         albedo=jnp.zeros((vertices, 3)),
         name="tiny flame",

@@ -5,7 +5,7 @@ import pytest
 from models import tiny_models
 
 from jaxface.models.readers import gnm
-from jaxface.types import FaceError
+from jaxface.types import FaceError, Part
 
 
 def save(folder, **changes):
@@ -33,6 +33,8 @@ def test_skin_and_eyes_are_what_was_written(tmp_path):
     assert model.expression_names == ("left_eye_0", "lower_face_0") and model.expression_bounds == (-3.0, 3.0)
     assert "3 of 4 identities and 2 of 3 expressions" in model.note
     assert np.all(model.ibug_vertices == -1) and model.colours is None
+    assert np.all(model.parts[:609] == Part.SKIN)
+    assert model.parts[609:].tolist() == 4 * [Part.LEFT_EYE] + 4 * [Part.RIGHT_EYE]
 
 
 def test_triangles_and_uvs_follow_their_vertices(tmp_path):

@@ -13,14 +13,14 @@ from jaxface.models.convert import convert
 from jaxface.models.embedding import reprojection_errors
 from jaxface.models.readers import ict
 from jaxface.morphable.linear import landmark_positions
-from jaxface.types import IBUG_68, FaceError, Region
+from jaxface.types import IBUG_68, FaceError, Part, Region
 
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A small FaceXModel and what was written; the reader's table holds its ranges."""
-    written = tiny_models.write_ict(tmp_path / "FaceXModel", ict.PARTS)
-    monkeypatch.setattr(ict, "PARTS", written.parts)
+    written = tiny_models.write_ict(tmp_path / "FaceXModel", ict.PIECES)
+    monkeypatch.setattr(ict, "PIECES", written.parts)
     return tmp_path / "FaceXModel", written
 
 
@@ -43,19 +43,60 @@ def test_the_parts_are_what_was_written(tiny, part):
     assert model.triangles.dtype == model.uv_triangles.dtype == np.int32
 
 
+def test_the_whole_head_comes_unasked_and_knows_its_parts(tiny):
+    folder, written = tiny
+    model = ict.read(folder)
+    np.testing.assert_array_equal(model.mean_mm, ict.read(folder, part="head").mean_mm)
+    keep = kept_vertices(written, "head")
+    for name, part in (("face", Part.SKIN), ("head_neck", Part.SKIN), ("eyeball_left", Part.LEFT_EYE),
+                       ("eyeball_right", Part.RIGHT_EYE), ("gums_tongue", Part.TONGUE)):  # fmt: skip
+        first, end = written.parts[name].vertices
+        assert np.all(model.parts[(keep >= first) & (keep < end)] == part)
+
+
+def test_teeth_that_follow_the_jaw_are_lower_ones(tiny):
+    folder, written = tiny
+    first, end = written.parts["teeth"].vertices
+    lines = (folder / "generic_neutral_mesh.obj").read_text().splitlines()
+    places = [place for place, line in enumerate(lines) if line.startswith("v ")]
+    for vertex in range(first, end):
+        x, y, z = written.neutral[vertex] - (0.0, 2.0 * (vertex >= first + 2), 0.0)
+        lines[places[vertex]] = f"v {x} {y} {z}"
+    (folder / "jawOpen.obj").write_text("\n".join(lines))
+    parts = ict.read(folder).parts[np.isin(kept_vertices(written, "head"), np.arange(first, end))]
+    assert parts.tolist() == 2 * [Part.UPPER_TEETH] + (end - first - 2) * [Part.LOWER_TEETH]
+
+
+def test_looking_turns_the_eyes():
+    """To the subject's left for out on the left and in on the right; up is up; the sphere is kept."""
+    ball = np.random.default_rng(0).normal(size=(40, 3))
+    ball = 12.0 * ball / np.linalg.norm(ball, axis=1, keepdims=True)
+    mean_mm = np.concatenate([ball, ball * [-1, 1, 1], ball]) + np.repeat(
+        [[30, 35, 60], [-30, 35, 60], [0, 0, 0]], 40, 0
+    )
+    parts = np.repeat([Part.LEFT_EYE, Part.RIGHT_EYE, Part.SKIN], 40)
+    names = ("jawOpen", "eyeLookOut_L", "eyeLookIn_R", "eyeLookUp_L", "eyeLookDown_R")
+    moves = ict._gaze_mm(mean_mm, parts, names)
+    front = np.argmax(ball[:, 2])
+    assert moves[1, front, 0] > 4.0 and moves[2, 40 + front, 0] > 4.0
+    assert moves[3, front, 1] > 4.0 and moves[4, 40 + front, 1] < -4.0
+    np.testing.assert_allclose(np.linalg.norm(ball + moves[1, :40], axis=1), 12.0, atol=1e-3)
+    assert not moves[0].any() and not moves[:, 80:].any() and not moves[1, 40:].any()
+
+
 def test_points_outside_of_the_part_are_unknown(tiny):
     folder, written = tiny
     lists = json.loads((folder / "vertex_indices.json").read_text())
     lists["idx_to_landmark_verts"][0] = len(written.neutral) - 1
     (folder / "vertex_indices.json").write_text(json.dumps(lists))
-    assert ict.read(folder).ibug_vertices[0] == -1
+    assert ict.read(folder, part="face").ibug_vertices[0] == -1
     whole = ict.read(folder, part="all")
     np.testing.assert_allclose(whole.mean_mm[whole.ibug_vertices[0]], 10.0 * written.neutral[-1], atol=1e-3)
 
 
 def test_the_face_keeps_its_own_uvs(tiny):
     face = tiny_models.tiny_face()
-    model = ict.read(tiny[0])
+    model = ict.read(tiny[0], part="face")
     uvs = np.zeros((len(face.uvs), 2))
     uvs[model.triangles] = model.uvs[model.uv_triangles]
     np.testing.assert_allclose(uvs, face.uvs, atol=1e-5)
@@ -72,7 +113,7 @@ def test_tiles_lie_apart_in_the_atlas(tiny):
         inside = corners[owner[model.triangles[:, 0]] == number].reshape(-1, 2)
         boxes.setdefault(part.place, []).append((inside.min(axis=0), inside.max(axis=0)))
     boxes = [(np.min([b[0] for b in found], axis=0), np.max([b[1] for b in found], axis=0)) for found in boxes.values()]
-    assert len(boxes) == 13  # the sockets share the tile of head and neck
+    assert len(boxes) == 15  # the sockets share the tile of head and neck
     for number, (low, high) in enumerate(boxes):
         assert np.all(low >= 0.0) and np.all(high <= 1.0)
         for other_low, other_high in boxes[:number]:
@@ -109,7 +150,7 @@ def test_archives_are_read_in_place(tiny, tmp_path, kind):
     (inner / "sample_data_out" / "other.obj").write_text("not a mesh")
     path = shutil.make_archive(str(tmp_path / "download"), kind, tmp_path / "in")
     for place in (path, tmp_path / "in", inner / "FaceXModel"):
-        np.testing.assert_allclose(ict.read(place).mean_mm, 10.0 * written.neutral[:609], atol=1e-3)
+        np.testing.assert_allclose(ict.read(place, part="face").mean_mm, 10.0 * written.neutral[:609], atol=1e-3)
 
 
 def refuse(path, **settings) -> str:
@@ -121,7 +162,7 @@ def refuse(path, **settings) -> str:
 
 
 def test_an_unknown_part_says_so(tiny):
-    assert "face, head, all" in refuse(tiny[0], part="nose")
+    assert "head, face, all" in refuse(tiny[0], part="nose")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +266,7 @@ def real(reference_data, tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_published_model_has_its_known_measures(real):
-    sizes = {"face": (9409, 18460), "head": (17202, 34332), "all": (26719, 52220)}
+    sizes = {"face": (9409, 18460), "head": (22991, 45644), "all": (26719, 52220)}
     for part, model in real.items():
         assert (len(model.mean_mm), len(model.triangles)) == sizes[part]
         assert model.identity_mm.shape == (100, sizes[part][0], 3) and model.expression_mm.shape[0] == 53
