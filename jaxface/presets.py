@@ -58,6 +58,7 @@ COARSE = CoarseWeights(
     landmark_mm=3.5,  # of one landmark about the model, if `independent` of them were given
     independent=68.0,  # errors of dense landmarks are correlated: more points count as that many
     outlier_mm=4.0,  # Geman-McClure scale: a landmark this far off pulls with a quarter of its force
+    gap_mm=0.4,  # of how wide eyes and mouth are open, if `independent` landmarks were given
     blendshape=0.3,  # usual size of a blendshape coefficient; statistical coefficients have 1
     skin_spread=0.08,  # of the skin's brightness about its shading, as a share
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches

@@ -4,6 +4,7 @@ Pure functions of a PRNG key. Image frame, colours and units as in `types`.
 """
 
 import functools
+import re
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxface.geometry.normals import depth_normals, vertex_normals
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision, subdivide
+from jaxface.morphable.cut import face_of
 from jaxface.morphable.linear import face_shape, has_landmark, landmark_positions
 from jaxface.morphable.pose import rotation_matrix, rotation_vector
 from jaxface.numerics import matmul, normalise
@@ -142,11 +144,13 @@ def synthetic_face(
 ) -> SyntheticFace:
     """A random face on a square crop, turned by `yaw` radians (positive: towards the subject's left, image right).
 
+    Only the face is shown, with its eyes: what grows or hangs around real ones hides the rest.
     Identity and expression are drawn from the model, then bent by a smooth field outside its basis, subdivided
     `levels` times and given creases, folds, lumps and pores. Pitch, roll and place vary a little. The model must be
     concrete, as its subdivision is prepared on the host, and have its landmarks in MediaPipe's order.
     """
     light = preset_light("soft") if light is None else light
+    model = face_of(model)
     subdivision = _subdivision(np.asarray(model.triangles, np.int32).tobytes(), model.mean_mm.shape[0], levels)
     return _make_face(key, yaw, light, settings, model, subdivision, size=size)
 
@@ -233,7 +237,7 @@ def _coefficients(key, settings, model):
     identity = settings.identity * jax.random.normal(identity_key, model.identity_basis_mm.shape[:1])
     low, high = model.expression_bounds
     # Left and right shapes move together, up to a fifth: faces are nearly symmetric.
-    stems = [name.removesuffix("_L").removesuffix("_R") for name in model.expression_names]
+    stems = [re.sub("(_L|_R|Left|Right)$", "", name) for name in model.expression_names]
     pairs = jnp.array([stems.index(stem) for stem in stems])
     u = jax.random.uniform(expression_key, (3, len(stems)))
     partial = jnp.where(u[0, pairs] < 0.25, u[1, pairs] * (1.0 - 0.2 * u[2]), 0.0)

@@ -43,7 +43,8 @@ class Region(enum.IntEnum):
     EYE_OPENING = 5  # the eyeball's visible part
     MOUTH_OPENING = 6  # between the lips
     BORDER = 7  # the outline of the face mask
-    OUTSIDE = 8  # beyond it: ears, scalp, neck, what is behind the lips
+    OUTSIDE = 8  # from here on, beyond it; what is behind the lips
+    EAR, SCALP, NECK = 9, 10, 11
 
 
 class Part(enum.IntEnum):
@@ -89,10 +90,8 @@ class Crop(NamedTuple):
 
 
 class Landmarks(NamedTuple):
-    """Detected points in MediaPipe's 478-point order; a point that is absent has confidence 0.
-
-    `height_px` is the detector's own depth estimate, toward the viewer, up to an unknown offset.
-    """
+    """Detected points in MediaPipe's 478-point order; a point that is absent has confidence 0. `height_px` is the
+    detector's own depth estimate, toward the viewer, up to an unknown offset."""
 
     points_px: Float[Array | np.ndarray, "landmarks 2"]
     height_px: Float[Array | np.ndarray, "landmarks"]
@@ -279,7 +278,7 @@ class StageReport:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
-    """Triangles with UVs per corner (object frame, host arrays). `parts` are the triangles', None if all skin."""
+    """Triangles with UVs per corner (object frame, host arrays). `parts` are theirs, None where all are skin."""
 
     vertices_mm: np.ndarray
     triangles: np.ndarray
@@ -288,7 +287,7 @@ class Mesh:
     parts: np.ndarray | None = None
 
     def to_trimesh(self) -> "trimesh.Trimesh":
-        """The same as a `trimesh.Trimesh` (millimetres), vertices in their order, with one of their UVs at a seam."""
+        """As a `trimesh.Trimesh` (millimetres), vertices in their order, each with one of its UVs at a seam."""
         import trimesh
 
         uvs = np.zeros((len(self.vertices_mm), 2))

@@ -4,10 +4,10 @@ import pathlib
 
 import matplotlib.cbook
 import numpy as np
+from face_mask import face_mask
 from PIL import Image
 
 from jaxface.io.images import read_image
-from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import landmark_positions
 from jaxface.types import IBUG_68
 
@@ -25,7 +25,7 @@ def make(folder: pathlib.Path) -> pathlib.Path:
         (micc / f"subject_{number:02d}/Video").mkdir()
     (micc / "subject_02").mkdir()
     landmarks.mkdir()
-    model = load_default()
+    model = face_mask()
     scan, points = np.asarray(model.mean_mm), np.asarray(landmark_positions(model.mean_mm, model=model))
     place = np.array([5.0, -90.0, 640.0])
     build.write_scan(micc / "subject_01/Model/frontal1/obj/110920150452.obj", scan + place, np.asarray(model.triangles))

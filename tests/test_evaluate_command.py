@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import trimesh
+from face_mask import face_mask
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -15,6 +16,7 @@ from jaxface import commands, evaluate_commands
 from jaxface.evaluation.protocols import PROTOCOLS
 from jaxface.models import mesh_landmarks
 from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import landmark_positions
 from jaxface.types import IBUG_68
 
 SHIFT_MM = np.array([[30.0, -500.0, 90.0]])
@@ -29,8 +31,11 @@ def folder(monkeypatch, tmp_path):
     return tmp_path
 
 
+PLACES = np.asarray(face_mask().ibug_vertices).tolist()
+
+
 def default_face() -> tuple[np.ndarray, np.ndarray]:
-    model = load_default()
+    model = face_mask()
     return np.asarray(model.mean_mm, np.float64), np.asarray(model.triangles)
 
 
@@ -45,7 +50,7 @@ def save(name: str, vertices, triangles, *, landmarks=None) -> None:
 def save_pair(*, scale: float = 0.8, unit: float = 1.0) -> None:
     """A face as prediction, and as scan moved by a similarity, both with their landmarks."""
     vertices_mm, triangles = default_face()
-    places = list(IBUG_68)
+    places = PLACES
     moved = unit * (scale * vertices_mm @ TURN.T + SHIFT_MM)
     save("prediction.ply", vertices_mm, triangles, landmarks=vertices_mm[places])
     save("scan.obj", moved, triangles, landmarks=moved[places][17:])
@@ -90,7 +95,7 @@ def test_the_map_colours_the_scan_where_it_was_judged():
     colours = np.asarray(plain.visual.vertex_colors)[:, :3].astype(int)
     is_grey = np.ptp(colours, axis=1) == 0
     assert (~is_grey).sum() == report()["figures"]["num_points"]
-    far = np.linalg.norm(vertices_mm - vertices_mm[IBUG_68[30]], axis=1) > 95.5
+    far = np.linalg.norm(vertices_mm - vertices_mm[PLACES[30]], axis=1) > 95.5
     assert far.any() and is_grey[far].all()
 
 
@@ -120,6 +125,11 @@ def test_a_known_offset_along_the_normals_is_the_error(arguments, error_mm, caps
 
 def test_our_own_results_bring_their_landmarks(folder):
     save_pair()
+    model = load_default()
+    whole_mm, triangles = np.asarray(model.mean_mm, np.float64), np.asarray(model.triangles)
+    marks_mm = np.asarray(landmark_positions(model.mean_mm, model=model))[list(IBUG_68)]
+    save("prediction.ply", whole_mm, triangles, landmarks=marks_mm)
+    save("scan.obj", 0.8 * whole_mm @ TURN.T + SHIFT_MM, triangles, landmarks=(0.8 * marks_mm @ TURN.T + SHIFT_MM)[17:])
     for name in ("out/face/medium.ply", "plain/medium.ply"):
         (folder / name).parent.mkdir(parents=True)
         os.link("prediction.ply", name)
@@ -135,7 +145,7 @@ def test_faces_without_landmarks_are_looked_at(monkeypatch, capsys):
     from jaxface.models import scan_landmarks
 
     vertices_mm, _ = default_face()
-    truth = np.where(np.arange(68)[:, None] < 17, np.nan, vertices_mm[list(IBUG_68)])
+    truth = np.where(np.arange(68)[:, None] < 17, np.nan, vertices_mm[PLACES])
     monkeypatch.setattr(scan_landmarks, "find_landmarks", lambda vertices_mm, triangles, *, detect: truth + SHIFT_MM)
     save_pair()
     save("bare.ply", vertices_mm + SHIFT_MM, default_face()[1])
@@ -153,7 +163,7 @@ def test_units_are_brought_to_millimetres():
 def test_a_cloud_of_points_with_landmarks_is_a_scan():
     save_pair()
     vertices_mm, triangles = default_face()
-    save("cloud.ply", vertices_mm + SHIFT_MM, triangles[:0], landmarks=vertices_mm[list(IBUG_68)] + SHIFT_MM)
+    save("cloud.ply", vertices_mm + SHIFT_MM, triangles[:0], landmarks=vertices_mm[PLACES] + SHIFT_MM)
     assert run("prediction.ply", "cloud.ply") == 0
     assert report()["headline_mm"] < 1e-3 and report()["figures"]["normal_degrees"] is None
     assert len(trimesh.load("out/error_map.ply").vertices) == len(vertices_mm)

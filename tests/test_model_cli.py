@@ -79,7 +79,7 @@ def test_info_of_an_installed_model(capsys):
     assert f"installed: {path}" in out and "9 vertices" in out and "read from: /there/x\nnote:      All of it.\n" in out
     assert cli.main(["models", "info", "default"]) == 0
     out = capsys.readouterr().out
-    assert "468 of 478 landmarks" in out and "read from" not in out
+    assert "478 of 478 landmarks" in out and "read from" not in out
 
 
 def test_info_of_an_installed_network(capsys):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface.geometry.subdivision import loop_subdivision, subdivide
+from jaxface.morphable.cut import face_of
 from jaxface.morphable.default import load_default
 from jaxface.rendering.camera import project
 from jaxface.synthetic import FaceSettings, SyntheticFace, preset_light, synthetic_face
@@ -92,8 +93,8 @@ def truth_of(face: SyntheticFace) -> Truth:
 
 @functools.cache
 def share(regions: tuple[Region, ...]) -> jax.Array:
-    """Of some labels together, at the fine vertices of the default model."""
-    model = load_default()
+    """Of some labels together, at the fine vertices of the default model's face."""
+    model = face_of(load_default())
     is_one = np.isin(np.asarray(model.vertex_regions), regions).astype(np.float32)
     subdivision = loop_subdivision(model.triangles, num_vertices=is_one.size, levels=LEVELS)
     return subdivide(jnp.asarray(is_one)[:, None], subdivision=subdivision)[:, 0]

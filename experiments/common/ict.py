@@ -117,17 +117,20 @@ def _prepare(source: SourceModel) -> Head:
     hair = np.clip((height - _HAIRLINE_MM[0]) / (_HAIRLINE_MM[1] - _HAIRLINE_MM[0]), 0.0, 1.0)
     columns = np.stack([excluded, hair], axis=1)
     excluded, hair = fine(jnp.asarray(columns, jnp.float32)).T
+    names, expression_mm, _ = as_arkit(
+        source.expression_names, source.expression_mm, np.zeros((0, len(source.expression_names)))
+    )
     return Head(
         neutral_mm=jnp.asarray(neutral),
         identity_mm=jnp.asarray(source.identity_mm),
-        expression_mm=jnp.asarray(source.expression_mm),
+        expression_mm=jnp.asarray(expression_mm),
         landmarks=_landmark_places(source),
         subdivision=subdivision,
         reference_mm=fine(jnp.asarray(reference, jnp.float32)),
         regions=fine(jax.nn.one_hot(labels, len(Region))),
         excluded=excluded,
         hair=hair,
-        expression_names=source.expression_names,
+        expression_names=names,
     )
 
 

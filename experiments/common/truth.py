@@ -75,14 +75,14 @@ def place(vertices_mm, triangles: np.ndarray, pose: Pose, camera: Camera, *, siz
 @functools.lru_cache(maxsize=4)
 def face_triangles(model: MorphableModel) -> np.ndarray:
     """The model's triangles without those outside the face (ears, neck, scalp)."""
-    triangles, outside = np.asarray(model.triangles), np.asarray(model.vertex_regions) == Region.OUTSIDE
+    triangles, outside = np.asarray(model.triangles), np.asarray(model.vertex_regions) >= Region.OUTSIDE
     return triangles[~outside[triangles].any(axis=1)]
 
 
 @functools.lru_cache(maxsize=4)
 def fine_face_triangles(model: MorphableModel) -> np.ndarray:
     """The same of the fine mesh."""
-    outside = (model.vertex_regions == Region.OUTSIDE).astype(jnp.float32)
+    outside = (model.vertex_regions >= Region.OUTSIDE).astype(jnp.float32)
     share = np.asarray(program.to_fine(outside[:, None], model))[:, 0]
     triangles = np.asarray(program.fine_mesh(model).triangles)
     return triangles[~(share > 0.5)[triangles].any(axis=1)]

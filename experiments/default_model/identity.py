@@ -1,82 +1,65 @@
-"""Identity statistics: a mirror-symmetric low-rank Gaussian process on the control mesh.
-
-Scales are chosen so that standard deviations of measured breadths and lengths come near those of adults of both
-sexes (face breadth 6.5 mm, face length 7.5, nose breadth 3.5, nose length 4, nose protrusion 2.5, lip length 4,
-interpupillary 3.6 of 63; remembered from Zhuang et al. 2010, not checked against their tables); `report` prints what
-the basis gives.
-"""
+"""Identity components: the modes of `variation`, their spread set by the measures of people, in order of importance."""
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
-from default_model import topology
+from default_model import contours
+from default_model.expressions import carried, points
+from default_model.head import Head
+from default_model.measures import Measures, published
+from jaxface.models.embedding import Embedding
+from jaxface.types import Part, Region
 
 NUM_COMPONENTS = 80
-# (length scale in mm, standard deviation along x, y, z in mm): overall form, features, details.
-SCALES = ((70.0, (2.0, 2.2, 2.4)), (34.0, (1.5, 1.7, 1.7)), (16.0, (0.85, 0.95, 1.0)), (8.0, (0.3, 0.35, 0.35)))
-STRETCH = (0.022, 0.030, 0.040)  # relative variation of breadth, height and depth of the whole face
-SIZE = 0.02  # relative variation of the size, all axes together
-ASYMMETRY = 0.35  # amplitude of the asymmetric part relative to the symmetric one
+RIM_MM, ROUNDS = 6.0, 4  # around the rims of eyes and mouth the skin goes with them; rounds until they do not part
+ASIDE = 0.15  # weight of ears, scalp, neck and what is inside beside the face, in choosing components
 
 
-def identity_basis(mesh: np.ndarray, triangles: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Components (80, 468, 3) in mm for one standard deviation each, most important first."""
-    covariance = _covariance(mesh)
-    covariance = _split_symmetry(covariance, mirror)
-    _, area = topology.cotangent_laplacian(mesh, triangles)
-    weight = np.repeat((area / area.mean()) ** 0.5, 3)  # between equal vertices and equal areas
-    covariance = _without_pose(covariance, mesh, weight)
-    root = np.sqrt(weight)
-    values, vectors = np.linalg.eigh(root[:, None] * covariance * root)
-    order = np.argsort(values)[::-1][:NUM_COMPONENTS]
-    basis = (vectors[:, order] / root[:, None] * np.sqrt(values[order])).T
-    signs = np.sign(basis[np.arange(NUM_COMPONENTS), np.abs(basis).argmax(1)])
+def identity_basis(
+    modes_mm: np.ndarray, mean_mm: np.ndarray, regions: np.ndarray, measures: Measures, found: Embedding, head: Head
+) -> np.ndarray:
+    """Components (80, vertices, 3) in mm for one standard deviation each, most important first."""
+    aside = (regions >= Region.OUTSIDE) | (head.parts != Part.SKIN)
+    weight = np.sqrt(_areas(mean_mm, head) * np.where(aside, ASIDE, 1.0))
+    flat = modes_mm.reshape(len(modes_mm), -1)
+    flat = _calibrated(flat, measures, mean_mm)
+    seen = flat * np.repeat(weight, 3)[None, :].astype(np.float32)
+    values, vectors = np.linalg.eigh((seen @ seen.T).astype(np.float64))
+    largest = np.argsort(values)[::-1][:NUM_COMPONENTS]
+    kept = _with_closed_rims(vectors[:, largest].T.astype(np.float32) @ flat, mean_mm, found, head)
+    basis = _calibrated(kept, measures, mean_mm)
+    signs = np.sign(basis[np.arange(NUM_COMPONENTS), np.abs(basis).argmax(axis=1)])
     return (basis * signs[:, None]).reshape(NUM_COMPONENTS, -1, 3)
 
 
-def _covariance(mesh):
-    """Sum of vector-valued Gaussian kernels and of linear stretches, (3n, 3n)."""
-    squared = cdist(mesh, mesh) ** 2
-    total = np.zeros((mesh.size, mesh.size))
-    for length, deviations in SCALES:
-        total += np.kron(np.exp(-squared / (2 * length**2)), np.diag(np.square(deviations)))
-    centred = mesh - mesh.mean(0)
-    for axis, deviation in enumerate(STRETCH):
-        mode = (centred * np.eye(3)[axis] * deviation).ravel()
-        total += np.outer(mode, mode)
-    mode = (centred * SIZE).ravel()
-    return total + np.outer(mode, mode)
+def _with_closed_rims(flat: np.ndarray, mean_mm: np.ndarray, found: Embedding, head: Head) -> np.ndarray:
+    """Modes that open neither eyes nor mouth: how wide they are is expression, and shut lids and lips stay shut in
+    everybody. Each rim goes half of the way."""
+    pairs = [contours.RIGHT_LIDS, contours.LEFT_LIDS, contours.INNER_LIPS]
+    upper, lower = (np.concatenate([pair[side][1:-1] for pair in pairs]) for side in (0, 1))
+    marks_mm = points(head, found, mean_mm)[np.concatenate([upper, lower])]
+    skin = (head.parts == Part.SKIN)[:, None]
+    modes = flat.reshape(len(flat), -1, 3).astype(np.float64)
+    for _ in range(ROUNDS):
+        for mode in modes:
+            moved = points(head, found, mode)
+            apart = (moved[upper] - moved[lower]) * [0.0, 0.5, 0.5]
+            mode += skin * carried(np.concatenate([-apart, apart]), marks_mm, mean_mm, reach_mm=RIM_MM)
+    return modes.reshape(len(flat), -1).astype(np.float32)
 
 
-def _split_symmetry(covariance, mirror):
-    """Keeps the mirror-symmetric part of the process and weakens the asymmetric part."""
-    flat = (3 * mirror[:, None] + np.arange(3)).ravel()
-    sign = np.tile([-1.0, 1.0, 1.0], len(mirror))
-    crossed = covariance[:, flat] * sign
-    even = (covariance + crossed) / 2
-    odd = (covariance - crossed) / 2
-    # Each part alone has about half the variance; the sum keeps the total near the requested one.
-    symmetric, asymmetric = 2 / (1 + ASYMMETRY**2), 2 * ASYMMETRY**2 / (1 + ASYMMETRY**2)
-    return symmetric * even + asymmetric * odd
+def _calibrated(flat: np.ndarray, measures: Measures, mean_mm: np.ndarray) -> np.ndarray:
+    """Modes whose measures have the published spreads: what a measure has too much or too little of is taken or given
+    along the field that goes with it in these very modes. Correlations of measures stay."""
+    _, wanted = published()
+    slopes = measures.slopes(mean_mm)[: len(wanted)]
+    moved = flat.astype(np.float64) @ slopes.T
+    covariance = moved.T @ moved
+    factors = wanted / np.sqrt(np.diag(covariance))
+    fields = np.linalg.solve(covariance, moved.T @ flat)
+    return (flat + (moved * (factors - 1.0)) @ fields).astype(np.float32)
 
 
-def _without_pose(covariance, mesh, weight):
-    """Projects out rigid motions, in the weighted metric."""
-    centred = mesh - np.average(mesh, axis=0, weights=weight[::3])
-    turns = [np.cross(np.eye(3)[axis], centred).ravel() for axis in range(3)]
-    shifts = [np.tile(np.eye(3)[axis], len(mesh)) for axis in range(3)]
-    motions = np.stack(turns + shifts, axis=1)
-    projector = np.eye(mesh.size) - motions @ np.linalg.solve(motions.T * weight @ motions, motions.T * weight)
-    return projector @ covariance @ projector.T
-
-
-def report(mesh: np.ndarray, basis: np.ndarray) -> dict[str, float]:
-    """Standard deviations (mm) of a few measures and the rms over vertices, from 2000 random faces."""
-    pairs = {
-        "face breadth": (234, 454), "face length": (168, 152), "nose breadth": (48, 278), "nose length": (168, 2),
-        "lip length": (61, 291), "outer canthi": (33, 263), "inner canthi": (133, 362), "jaw breadth": (172, 397),
-    }  # fmt: skip
-    faces = mesh + np.tensordot(np.random.default_rng(0).normal(size=(2000, len(basis))), basis, axes=1)
-    spread = {name: float(np.linalg.norm(faces[:, a] - faces[:, b], axis=1).std()) for name, (a, b) in pairs.items()}
-    spread["nose protrusion"] = float((faces[:, 4, 2] - faces[:, 2, 2]).std())
-    return spread | {"rms": float(np.sqrt((basis**2).sum((0, 2)).mean()))}
+def _areas(mean_mm: np.ndarray, head: Head) -> np.ndarray:
+    a, b, c = (mean_mm[head.triangles[:, k]] for k in range(3))
+    double = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    return np.bincount(head.triangles.ravel(), np.repeat(double / 6.0, 3), len(mean_mm))

@@ -7,6 +7,7 @@ from figure_study import lineup
 from jaxface.detection.sources import find_landmarks
 from jaxface.evaluation.surfaces import FaceSurface
 from jaxface.geometry.subdivision import loop_subdivision
+from jaxface.morphable.cut import face_of
 from jaxface.morphable.default import load_default
 from jaxface.pipeline import reconstruct
 from jaxface.presets import PRESETS
@@ -41,7 +42,7 @@ def rendered_rows(model: MorphableModel, *, count: int, size: int, seed: int, le
 
 def _true_surface(truth: faces.Truth, *, levels: int) -> FaceSurface:
     """As the camera sees it, in mm."""
-    model = load_default()
+    model = face_of(load_default())
     num_vertices, triangles = len(model.mean_mm), np.asarray(model.triangles)
     if levels:
         triangles = np.asarray(loop_subdivision(triangles, num_vertices=num_vertices, levels=levels).triangles)

@@ -39,7 +39,7 @@ FRAMES_PER_SECOND = 25
 _MOST_TRIANGLES = 100_000  # of a scan, whose vertices are then about 1.4 mm apart
 _PITCH_DEGREES, _PLACE_MM = 36.0, (8.0, -95.0, 640.0)
 _SCANNER_YAWS_DEGREES, _SCANNER_SIDE, _SCANNER_PX_PER_MM = (-40.0, 0.0, 40.0), 512, 1.6  # orthographic views
-_MOODS = ({"mouthSmile_L": 0.2, "mouthSmile_R": 0.15}, {"browInnerUp_L": 0.25, "browInnerUp_R": 0.25}, {"jawOpen": 0.1})
+_MOODS = ({"mouthSmileLeft": 0.2, "mouthSmileRight": 0.15}, {"browInnerUp": 0.25}, {"jawOpen": 0.1})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,4 +79,10 @@ RUNNERS = (
     Runner("video", (), notebook=True),
 )
 # Files of the results that no runner makes: how their names begin, what they show, the command.
-OTHERS = {"grace_hopper": ("A portrait, and what becomes of it at every stage.", "make demo")}
+OTHERS = {
+    "default_model_people": (
+        "The embedded model: eight random people, then its first components at two and at three deviations.",
+        "python experiments/build_default_model.py --sheet=experiments/results/default_model_people.png",
+    ),
+    "grace_hopper": ("A portrait, and what becomes of it at every stage.", "make demo"),
+}

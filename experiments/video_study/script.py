@@ -14,15 +14,15 @@ _SYLLABLES_HZ, _SYLLABLES_SPREAD_HZ = 4.0, 1.0
 # Shape: its resting share, how much speech adds, and syllables a cycle and phase (turns) of that.
 _SPEECH = {
     "jawOpen": (0.02, 0.18, 1, 0.0),
-    "mouthLowerDown_L": (0.0, 0.20, 1, 0.05),
-    "mouthLowerDown_R": (0.0, 0.20, 1, 0.05),
-    "mouthUpperUp_L": (0.0, 0.15, 1, 0.1),
-    "mouthUpperUp_R": (0.0, 0.15, 1, 0.1),
+    "mouthLowerDownLeft": (0.0, 0.20, 1, 0.05),
+    "mouthLowerDownRight": (0.0, 0.20, 1, 0.05),
+    "mouthUpperUpLeft": (0.0, 0.15, 1, 0.1),
+    "mouthUpperUpRight": (0.0, 0.15, 1, 0.1),
     "mouthFunnel": (0.0, 0.25, 2, 0.25),
-    "mouthStretch_L": (0.0, 0.20, 2, 0.75),
-    "mouthStretch_R": (0.0, 0.20, 2, 0.75),
+    "mouthStretchLeft": (0.0, 0.20, 2, 0.75),
+    "mouthStretchRight": (0.0, 0.20, 2, 0.75),
 }
-_MOODS = {"browInnerUp_L": 0.35, "browInnerUp_R": 0.35, "mouthSmile_L": 0.25, "mouthSmile_R": 0.2}
+_MOODS = {"browInnerUp": 0.35, "mouthSmileLeft": 0.25, "mouthSmileRight": 0.2}
 
 
 class Script(NamedTuple):
@@ -57,7 +57,7 @@ def speaking(num_frames: int) -> Script:
     drift = np.stack([0.015 * np.sin(2.0 * np.pi * along), 0.01 * np.cos(2.0 * np.pi * along)], axis=1)
     weights = _speech(num_frames) | {name: most * np.sin(np.pi * along) ** 2 for name, most in _MOODS.items()}
     lids = _blinks(num_frames)
-    weights |= {"eyeBlink_L": lids, "eyeBlink_R": lids}
+    weights |= {"eyeBlinkLeft": lids, "eyeBlinkRight": lids}
     return Script(turns, drift, 1.0 + 0.03 * np.sin(np.pi * along), weights, _lights(along))
 
 

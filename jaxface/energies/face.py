@@ -10,6 +10,7 @@ from jaxface.energies.landmarks import (
     FaceUnknowns,
     Handles,
     Targets,
+    gap_residuals,
     landmark_offsets_mm,
     landmark_residuals,
     make_handles,
@@ -29,7 +30,8 @@ class CoarseWeights(NamedTuple):
     """Noise and priors of the coarse fit, as standard deviations.
 
     `landmark_mm` is the error of one landmark about the model, if `independent` of them were given: errors of dense
-    landmarks are correlated. `outlier_mm` is their Geman-McClure scale. `blendshape` is the usual size of a
+    landmarks are correlated. `outlier_mm` is their Geman-McClure scale. `gap_mm` is the error of an
+    opening between lids or lips, counted alike. `blendshape` is the usual size of a
     blendshape coefficient. The skin's brightness spreads about its shading by the share `skin_spread`; all of it
     counts as `skin_independent` patches, and `skin_outlier` spreads are its Geman-McClure scale.
     """
@@ -38,6 +40,7 @@ class CoarseWeights(NamedTuple):
     landmark_mm: Scalar
     independent: Scalar
     outlier_mm: Scalar
+    gap_mm: Scalar
     blendshape: Scalar
     skin_spread: Scalar
     skin_independent: Scalar
@@ -100,12 +103,12 @@ def landmark_terms(
     weights: CoarseWeights,
     tolerance: Float[Array, ""] | float = 1.0,
 ) -> Float[Array, "residuals"]:
-    """Landmarks and the prior of the expression; `tolerance` widens the outliers' scale."""
-    data = landmark_residuals(
-        x, handles, targets, camera, landmark_mm=weights.landmark_mm, outlier_mm=tolerance * weights.outlier_mm
-    )
+    """Landmarks, the openings between them and the prior of the expression; `tolerance` widens the outliers' scale."""
+    see, outlier_mm = (x, handles, targets, camera), tolerance * weights.outlier_mm
+    data = landmark_residuals(*see, landmark_mm=weights.landmark_mm, outlier_mm=outlier_mm)
+    gaps = gap_residuals(*see, gap_mm=weights.gap_mm, outlier_mm=outlier_mm)
     blendshapes = model.expression_bounds[0] == 0.0
-    return jnp.concatenate([data, x.expression / (weights.blendshape if blendshapes else 1.0)])
+    return jnp.concatenate([data, gaps, x.expression / (weights.blendshape if blendshapes else 1.0)])
 
 
 def face_residuals(

@@ -17,6 +17,13 @@ from jaxface.numerics import matmul, normalise
 from jaxface.rendering.camera import project
 from jaxface.types import Camera, Landmarks, MorphableModel, Pose, Region
 
+# Pairs across the openings of the eyes and the mouth: points of the upper rim, and of the lower one under them.
+_UPPER_RIMS = (
+    246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398, 191, 80, 81, 82, 13, 312, 311, 310, 415,
+)  # fmt: skip
+_LOWER_RIMS = (
+    7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+)  # fmt: skip
 _OUTLINE_REACH_MM = 4.0  # how far along the outline a border point looks for the surface's extreme
 _LONGEST_BORDER = 64  # landmarks; MediaPipe's face oval has 36
 
@@ -124,9 +131,34 @@ def landmark_residuals(
 ) -> Float[Array, "residuals"]:
     """Softened so that half their square is the Geman-McClure cost; `landmark_mm` is one landmark's usual error."""
     offsets = landmark_offsets_mm(x, handles, targets, camera)
-    softened = offsets / jnp.sqrt(1.0 + jnp.sum(offsets**2, axis=1) / outlier_mm**2)[:, None]
+    softened = _soften(offsets, outlier_mm)
     # Absent points have confidence 0, where the root has no gradient.
     return (jnp.sqrt(jnp.maximum(handles.confidence, 1e-12))[:, None] / landmark_mm * softened).ravel()
+
+
+def gap_residuals(
+    x: FaceUnknowns,
+    handles: Handles,
+    targets: Targets,
+    camera: Camera,
+    *,
+    gap_mm: Float[Array, ""] | float,
+    outlier_mm: Float[Array, ""] | float,
+) -> Float[Array, "gaps_times_2"]:
+    """How far lids and lips are apart, against how far the landmarks are (ours): closed stays closed.
+
+    A detector sees where a rim is only to some millimetres, but how wide an opening is much better; `gap_mm` is the
+    usual error of one gap; softened like `landmark_residuals`."""
+    upper, lower = jnp.array(_UPPER_RIMS), jnp.array(_LOWER_RIMS)
+    offsets = landmark_offsets_mm(x, handles, targets, camera)
+    confidence = jnp.minimum(handles.confidence[upper], handles.confidence[lower])
+    softened = _soften(offsets[upper] - offsets[lower], outlier_mm)
+    return (jnp.sqrt(jnp.maximum(confidence, 1e-12))[:, None] / gap_mm * softened).ravel()
+
+
+def _soften(offsets: Float[Array, "rows 2"], outlier_mm: Float[Array, ""] | float) -> Float[Array, "rows 2"]:
+    """Half the square is the Geman-McClure cost."""
+    return offsets / jnp.sqrt(1.0 + jnp.sum(offsets**2, axis=1) / outlier_mm**2)[:, None]
 
 
 def _at_landmarks(x: FaceUnknowns, model: MorphableModel) -> tuple[Array, Array]:
@@ -165,6 +197,6 @@ def _outline(
     along = matmul(tangents, vertices_px.T) - jnp.sum(tangents * ring_px, axis=1)[:, None]
     across = matmul(normals, vertices_px.T) - jnp.sum(normals * ring_px, axis=1)[:, None]
     near = jnp.abs(along) < _OUTLINE_REACH_MM * jnp.exp(pose.log_scale)
-    is_face = (model.vertex_regions != Region.OUTSIDE)[None, :]
+    is_face = (model.vertex_regions < Region.OUTSIDE)[None, :]
     across = jnp.where(near & is_face, across, -jnp.inf)
     return jnp.argmax(across, axis=1), jnp.max(across, axis=1) > 0.0, normals

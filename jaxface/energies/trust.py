@@ -55,9 +55,9 @@ def region_trust(regions: Int[Array, "landmarks"], *, trust: LandmarkTrust) -> F
         Region.EYE_OPENING: trust.iris,
         Region.MOUTH_OPENING: trust.mouth,
         Region.BORDER: trust.border,
-        Region.OUTSIDE: 0.0,  # no landmark lies there
     }
-    return jnp.stack([jnp.asarray(by_region[region], jnp.float32) for region in Region])[regions]
+    # No landmark lies beyond the face.
+    return jnp.stack([jnp.asarray(by_region.get(region, 0.0), jnp.float32) for region in Region])[regions]
 
 
 def _fade(cosines: Array, trust: LandmarkTrust) -> Float[Array, "landmarks"]:

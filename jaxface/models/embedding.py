@@ -4,7 +4,6 @@ Each of the 468 surface points found in a picture is looked up in what the pixel
 several views, made symmetric, is put back onto the surface.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxface.detection.indices import MIRRORED
 from jaxface.detection.sources import find_faces
 from jaxface.geometry.nearest import closest, make_search
 from jaxface.geometry.topology import components
@@ -28,14 +28,14 @@ _VIEWS = [
     for yaw, pitch in ((0.0, 0.0), (0.12, 0.0), (-0.12, 0.0), (0.06, 0.0), (-0.06, 0.0), (0.0, 0.08), (0.0, -0.08))
 ]
 _ROUNDS = (_VIEWS[:1], _VIEWS[:1], _VIEWS)  # each finds the landmarks better, and so the next is painted better
-_OPEN_VIEWS = _VIEWS[:3]
 _SKIN = (0.62, 0.46, 0.38)
 _FEWEST_IBUG = 20  # points of a file that it takes to paint by them
 _SURFACE = 468  # landmarks on the skin; those of the irises follow
 _FEWEST = 300  # of the 468 surface points; a face mask has places for all but a few
 _EYES_APART_MM = (70.0, 110.0)  # outer corners, with room for the detector's mistakes
 _MIRROR_MM = 2.0  # means are not made symmetric if that moves points by more (median)
-_INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
+_INNER_LIPS = ((191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324))  # upper, lower
+_LIP_MIDDLES = (0, 17)  # of the lips' outer contours
 _MOUTH_OPEN = 0.4
 _look_up = jax.jit(index_map.embed)
 
@@ -62,20 +62,21 @@ def embed_landmarks(source: SourceModel, *, detect: Detector, name: str) -> Embe
             _looks(source, source.mean_mm, colours, views, sitter, detect, fallback=points_mm), source=source
         )
     opened_mm = _open_mouth(source)
-    if opened_mm is not None:
-        lips_mm = _symmetric(
-            _looks(source, opened_mm, colours, _OPEN_VIEWS, sitter, detect, fallback=points_mm), source=source
-        )
-        points_mm[list(_INNER_LIPS)] = lips_mm[list(_INNER_LIPS)]
     _check(points_mm, name=name)
-    return _onto_surface(source, points_mm)
+    found = _onto_surface(source, points_mm)
+    if opened_mm is None:
+        return found
+    seen = np.unique(portrait.take(source.mean_mm, colours, portrait.FRONTAL, sitter=sitter).raster.triangle)
+    return _on_their_lips(found, source, opened_mm - source.mean_mm, seen=seen[seen >= 0])
 
 
 def anchors(points_mm: Float[np.ndarray, "landmarks 3"], *, source: SourceModel) -> Float[np.ndarray, "landmarks 3"]:
     """The landmarks that say where the embedded face's paint goes, the others NaN: on a face that we paint ourselves
     the brows are where we put them, and would confirm any place."""
+    if source.colours is not None:
+        return points_mm
     is_brow = np.asarray(load_default().landmark_regions) == Region.EYEBROW
-    return np.where(is_brow[:, None] & (source.colours is None), np.nan, points_mm)
+    return np.where(is_brow[:, None], np.nan, points_mm)
 
 
 def reprojection_errors(model: MorphableModel, *, detect: Detector) -> Float[np.ndarray, "landmarks"]:
@@ -93,7 +94,7 @@ def reprojection_errors(model: MorphableModel, *, detect: Detector) -> Float[np.
     plain, mirrored = (find_faces(seen, detector=detect) for seen in (image, np.ascontiguousarray(image[:, ::-1])))
     if not plain or not mirrored:
         raise FaceError(f"No face was found on the mean shape of {model.name}: is it a face?")
-    unmirrored_px = [[portrait.SIZE - 1.0, 0.0]] + np.asarray(mirrored[0].points_px)[_partners()] * [[-1.0, 1.0]]
+    unmirrored_px = [[portrait.SIZE - 1.0, 0.0]] + np.asarray(mirrored[0].points_px)[list(MIRRORED)] * [[-1.0, 1.0]]
     found_px = 0.5 * (np.asarray(plain[0].points_px) + unmirrored_px)
     stored_px = np.asarray(portrait.locate(points_mm, portrait.FRONTAL, centre_mm=sitter.centre_mm))[:, :2]
     return np.where(exists, np.linalg.norm(stored_px - found_px, axis=1), np.nan)
@@ -166,6 +167,23 @@ def _looks(source, vertices_mm, colours, views, sitter, detect, *, fallback) -> 
     return np.where(often[:, None], middle, fallback)
 
 
+def _on_their_lips(
+    found: Embedding, source: SourceModel, opening_mm: np.ndarray, *, seen: Int[np.ndarray, "triangles"]
+) -> Embedding:
+    """Where closed lips meet, a picture does not tell which lip a point belongs to: the jaw's motion does. Of each lip
+    the part that is `seen` from the front counts."""
+    drop = -opening_mm[:, 1]
+    at = [np.sum(found.barycentrics[mark] * drop[source.triangles[found.triangles[mark]]]) for mark in _LIP_MIDDLES]
+    moves_more = drop > np.mean(at)
+    piece = components(source.triangles, num_vertices=len(source.mean_mm))[source.triangles[:, 0]]
+    seen = seen[piece[seen] == piece[found.triangles[_LIP_MIDDLES[0]]]]
+    for marks, lower in zip(_INNER_LIPS, (False, True), strict=True):
+        members = seen[(moves_more[source.triangles[seen]] == lower).all(axis=1)]
+        known = np.array([mark for mark in marks if np.isfinite(found.points_mm[mark]).all()], int)
+        _place(found, known, source, members, found.points_mm[known])
+    return found
+
+
 def _open_mouth(source: SourceModel) -> np.ndarray | None:
     """The mean face with lips apart, so that a point on one lip is not taken for the other's; None if it cannot."""
     names = list(source.expression_names)
@@ -176,19 +194,11 @@ def _open_mouth(source: SourceModel) -> np.ndarray | None:
     return None
 
 
-@functools.lru_cache(maxsize=1)
-def _partners() -> Int[np.ndarray, "landmarks"]:
-    """The landmark that each one's mirror image is; the irises, five a side, are in the order of their names."""
-    there = transfer.default_landmarks()[:468]
-    gaps = np.linalg.norm(there[:, None] * [[[-1.0, 1.0, 1.0]]] - there[None], axis=-1)
-    return np.concatenate([np.argmin(gaps, axis=1), [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]])
-
-
 def _symmetric(points_mm: np.ndarray, *, source: SourceModel) -> Float[np.ndarray, "landmarks 3"]:
     """Points averaged with the reflections of their partners, across the middle of the mesh, unless that moves them
     far: a detector leans to one side by half a millimetre."""
     sides = source.mean_mm[source.triangles.ravel(), 0]
-    reflected = points_mm[_partners()] * [[-1.0, 1.0, 1.0]] + [[float(sides.min() + sides.max()), 0.0, 0.0]]
+    reflected = points_mm[list(MIRRORED)] * [[-1.0, 1.0, 1.0]] + [[float(sides.min() + sides.max()), 0.0, 0.0]]
     averaged = 0.5 * (reflected + points_mm)
     moved_mm = np.linalg.norm(averaged - points_mm, axis=1)
     return np.where(np.isfinite(moved_mm)[:, None] & (np.nanmedian(moved_mm) < _MIRROR_MM), averaged, points_mm)
@@ -212,12 +222,19 @@ def _onto_surface(source: SourceModel, points_mm: np.ndarray) -> Embedding:
     whole = make_search(source.mean_mm, source.triangles)
     skin = np.bincount(piece[closest(points_mm[known], whole).faces]).argmax()
     members = np.flatnonzero(piece == skin)
-    places = closest(points_mm[known], make_search(source.mean_mm, source.triangles[members]))
     found = Embedding(
         np.zeros(NUM_LANDMARKS, np.int32), np.zeros((NUM_LANDMARKS, 3)), np.full((NUM_LANDMARKS, 3), np.nan)
     )
-    found.triangles[known] = members[places.faces]
-    weights = np.clip(places.weights, 0.0, None)
-    found.barycentrics[known] = weights / weights.sum(axis=1, keepdims=True)
-    found.points_mm[known] = places.points
+    _place(found, np.flatnonzero(known), source, members, points_mm[known])
     return found
+
+
+def _place(
+    found: Embedding, marks: np.ndarray, source: SourceModel, members: np.ndarray, points_mm: np.ndarray
+) -> None:
+    """Puts landmarks onto the nearest of the triangles `members`."""
+    places = closest(points_mm, make_search(source.mean_mm, source.triangles[members]))
+    weights = np.clip(places.weights, 0.0, None)
+    found.triangles[marks] = members[places.faces]
+    found.barycentrics[marks] = weights / weights.sum(axis=1, keepdims=True)
+    found.points_mm[marks] = places.points

@@ -21,6 +21,9 @@ PALETTE = {
     Region.MOUTH_OPENING: (120, 20, 120),
     Region.BORDER: (240, 210, 60),
     Region.OUTSIDE: (150, 150, 150),
+    Region.EAR: (225, 130, 225),
+    Region.SCALP: (120, 120, 130),
+    Region.NECK: (130, 175, 230),
 }
 POINT, INK, PAPER = (0, 255, 170), (40, 40, 40), (255, 255, 255)
 _VIEWS = (portrait.FRONTAL, portrait.FRONTAL._replace(yaw=0.7))

@@ -1,5 +1,6 @@
 """From any face to the embedded one: landmarks that both have carry its regions and its colours over."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from jaxface.detection.indices import NUM_SURFACE
 from jaxface.morphable.default import load_default
-from jaxface.morphable.linear import has_landmark, landmark_positions
-from jaxface.types import Region
+from jaxface.morphable.linear import landmark_positions
+from jaxface.types import Part, Region
 
 _SMOOTHING = 0.5  # of the spline, against jitter of the landmarks
 _BEYOND_MM = 6.0  # from the embedded face's surface: ears, scalp, neck
@@ -24,11 +26,23 @@ class Correspondence(NamedTuple):
 
 
 def default_landmarks() -> Float[np.ndarray, "landmarks 3"]:
-    """The embedded mean face's landmarks, mm; the irises, which it lacks, are NaN."""
+    """The embedded mean face's landmarks, mm; the irises, which look around, are NaN."""
     model = load_default()
     points = np.array(landmark_positions(model.mean_mm, model=model), np.float64)
-    points[~np.asarray(has_landmark(model))] = np.nan
+    points[NUM_SURFACE:] = np.nan
     return points
+
+
+@functools.lru_cache(maxsize=1)
+def _shown() -> Int[np.ndarray, "shown"]:
+    """The embedded model's vertices that can be seen with the mouth shut: not sockets, and of eyeballs the front."""
+    model = load_default()
+    parts, regions, mean_mm = (np.asarray(x) for x in (model.vertex_parts, model.vertex_regions, model.mean_mm))
+    skin = (parts == Part.SKIN) & (regions != Region.EYE_OPENING) & (regions != Region.OUTSIDE)
+    eyes = np.zeros(len(parts), bool)
+    for eye in (Part.RIGHT_EYE, Part.LEFT_EYE):
+        eyes |= (parts == eye) & (mean_mm[:, 2] > mean_mm[parts == eye, 2].mean())
+    return np.flatnonzero(skin | eyes)
 
 
 def correspond(
@@ -41,8 +55,8 @@ def correspond(
     carry = RBFInterpolator(landmarks_mm[known], there_mm[known], kernel="linear", smoothing=_SMOOTHING, degree=1)
     reference = carry(np.asarray(vertices_mm, np.float64))
     mean = np.asarray(load_default().mean_mm, np.float64)
-    distances, nearest = cKDTree(mean).query(reference)
-    return Correspondence(reference.astype(np.float32), nearest.astype(np.int32), distances > _BEYOND_MM)
+    distances, nearest = cKDTree(mean[_shown()]).query(reference)
+    return Correspondence(reference.astype(np.float32), _shown()[nearest].astype(np.int32), distances > _BEYOND_MM)
 
 
 def carried_regions(match: Correspondence) -> Int[np.ndarray, "vertices"]:

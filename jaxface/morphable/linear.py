@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxface.morphable.skinning import combine, joint_rotations, posed_shape, rest_shape, skin
@@ -50,7 +51,7 @@ def tangent(
 
     A linear model gives its own mean and bases, whatever the coefficients.
     """
-    model = _restrict(model, vertices)
+    model = at_vertices(model, vertices)
     basis_mm = jnp.concatenate([model.identity_basis_mm, model.expression_basis_mm])
     if model.articulation is None:
         return model.mean_mm, basis_mm
@@ -72,7 +73,7 @@ def has_landmark(model: MorphableModel) -> Bool[Array, "landmarks"]:
     return jnp.sum(model.landmark_barycentrics, axis=1) > 0.0
 
 
-def _restrict(model, vertices):
+def at_vertices(model: MorphableModel, vertices: Int[Array, "some"] | Int[np.ndarray, "some"]) -> MorphableModel:
     """The model at some vertices only; its triangles no longer mean anything."""
     articulation = model.articulation
     if articulation is not None:

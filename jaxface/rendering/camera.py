@@ -70,7 +70,7 @@ def face_extent(
 ) -> tuple[Float[Array, "2"], Float[Array, ""]]:
     """Middle and longer side of the face, without ears and neck, in the image."""
     points_px = project(vertices_mm, pose, camera=camera)[:, :2]
-    is_face = (model.vertex_regions != Region.OUTSIDE)[:, None]
+    is_face = (model.vertex_regions < Region.OUTSIDE)[:, None]
     low = jnp.min(points_px, axis=0, where=is_face, initial=jnp.inf)
     high = jnp.max(points_px, axis=0, where=is_face, initial=-jnp.inf)
     return 0.5 * (low + high), jnp.max(high - low)

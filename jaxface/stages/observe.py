@@ -19,10 +19,10 @@ def _vertex_attributes(model: MorphableModel) -> Float[Array, "vertices 8"]:
     """Skin, eyebrow and mouth indicators, one for places without skin, one beyond the face, then the mean texture."""
     is_region = jax.nn.one_hot(model.vertex_regions, len(Region))
     eyebrow, mouth = is_region[:, Region.EYEBROW], is_region[:, Region.MOUTH]
-    no_skin = (Region.EYE_OPENING, Region.MOUTH_OPENING, Region.BORDER, Region.OUTSIDE)
-    closed = sum(is_region[:, region] for region in no_skin)
+    beyond = jnp.where(model.vertex_regions >= Region.OUTSIDE, 1.0, 0.0)
+    closed = beyond + sum(is_region[:, region] for region in (Region.EYE_OPENING, Region.MOUTH_OPENING, Region.BORDER))
     skin = 1.0 - eyebrow - mouth
-    labels = jnp.stack([skin, eyebrow, mouth, closed, is_region[:, Region.OUTSIDE]], axis=1)
+    labels = jnp.stack([skin, eyebrow, mouth, closed, beyond], axis=1)
     return jnp.concatenate([labels, model.albedo], axis=1)
 
 

@@ -1,22 +1,54 @@
-"""The embedded model as a source whose landmarks, labels and colours are known, and a detector that knows them."""
+"""The embedded model's face as a source with known landmarks, labels and colours, and a detector that knows them."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
 import numpy as np
 from models import tiny_bfm
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from jaxface.models import portrait
 from jaxface.models.source import SourceModel
+from jaxface.morphable.cut import cut_model, face_of
 from jaxface.morphable.default import load_default
-from jaxface.types import IBUG_68, NUM_LANDMARKS, Landmarks, Region
+from jaxface.morphable.linear import at_vertices, landmark_positions
+from jaxface.types import IBUG_68, NUM_LANDMARKS, Landmarks, MorphableModel, Part, Region
 
 SURFACE = 468
 
 
+@functools.cache
+def the_model() -> MorphableModel:
+    """The embedded model's face without eye sockets. Its vertices stand in another order: i < 468 is nearest to
+    landmark i."""
+    whole = face_of(load_default())
+    is_socket = (np.asarray(whole.vertex_regions) == Region.EYE_OPENING) & (np.asarray(whole.vertex_parts) == Part.SKIN)
+    face = cut_model(whole, ~is_socket[np.asarray(whole.triangles)].any(axis=1))
+    mean_mm, skin = np.asarray(face.mean_mm), np.asarray(face.vertex_parts) == Part.SKIN
+    points_mm = np.asarray(landmark_positions(face.mean_mm, model=face))[:SURFACE]
+    gaps_mm = cdist(points_mm, mean_mm) + np.where(skin, 0.0, 1e3)
+    _, nearest = linear_sum_assignment(gaps_mm)
+    order = np.concatenate([nearest, np.setdiff1d(np.arange(len(mean_mm)), nearest)])
+    place = np.argsort(order)
+    triangles = place[np.asarray(face.triangles)]
+    rows, corners = np.where(triangles < SURFACE)
+    first = np.unique(triangles[rows, corners], return_index=True)[1]
+    weights = np.zeros((NUM_LANDMARKS, 3), np.float32)
+    weights[np.arange(SURFACE), corners[first]] = 1.0
+    return dataclasses.replace(
+        at_vertices(face, order),
+        triangles=jnp.asarray(triangles, jnp.int32),
+        landmark_triangles=jnp.asarray(np.append(rows[first], np.zeros(NUM_LANDMARKS - SURFACE)), jnp.int32),
+        landmark_barycentrics=jnp.asarray(weights),
+        ibug_vertices=jnp.asarray(IBUG_68, jnp.int32),
+    )
+
+
 def make_source(**changes) -> SourceModel:
-    """The embedded model as its own reader would give it, without iBUG points."""
-    model = load_default()
+    """That face as its own reader would give it, without iBUG points."""
+    model = the_model()
     fields = {
         "mean_mm": np.asarray(model.mean_mm),
         "identity_mm": np.asarray(model.identity_basis_mm),
@@ -35,7 +67,7 @@ def make_source(**changes) -> SourceModel:
 
 def cut_open(source: SourceModel) -> SourceModel:
     """Without what fills eyes and mouth; vertices that are left over go."""
-    labels = np.asarray(load_default().vertex_regions)
+    labels = np.asarray(the_model().vertex_regions)
     inside = np.isin(labels, (Region.EYE_OPENING, Region.MOUTH_OPENING))
     keep = ~inside[source.triangles].any(axis=1)
     used, corners = np.unique(source.triangles[keep], return_inverse=True)

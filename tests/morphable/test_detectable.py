@@ -6,6 +6,7 @@ import pytest
 
 from jaxface.geometry.normals import vertex_normals
 from jaxface.morphable.default import load_default
+from jaxface.morphable.linear import landmark_positions
 from jaxface.rendering.raster import interpolate, rasterise
 from jaxface.types import Region
 
@@ -13,17 +14,18 @@ SIZE, PIXELS_PER_MM = 512, 1.7
 
 
 def rendered_mean():
-    """Lambert shading from above on grey, frontal; returns the picture and the pixel positions of the vertices."""
+    """Lambert shading from above on grey, frontal; returns the picture and the pixel positions of the landmarks."""
     model = load_default()
-    centred = np.asarray(model.mean_mm) - np.asarray(model.mean_mm).mean(0)
-    pixels = centred * [PIXELS_PER_MM, -PIXELS_PER_MM, PIXELS_PER_MM] + [SIZE / 2, SIZE / 2, 0]
+    middle = landmark_positions(model.mean_mm, model=model).mean(axis=0, keepdims=True)
+    flipped = PIXELS_PER_MM * np.array([1.0, -1.0, 1.0])
+    pixels = np.asarray(model.mean_mm - middle) * flipped + [SIZE / 2, SIZE / 2, 0]
     vertices = jnp.asarray(pixels, jnp.float32)
     raster = rasterise(vertices, model.triangles, height=SIZE, width=SIZE)
     normals = interpolate(raster, vertex_normals(model.mean_mm, model.triangles), model.triangles)
     shading = 0.3 + 0.7 * np.clip(np.asarray(normals) @ [0.3, 0.4, 0.87], 0, 1)
     colours = np.asarray(interpolate(raster, model.albedo, model.triangles)) * shading[..., None]
     picture = np.where(np.asarray(raster.triangle)[..., None] >= 0, colours, 0.5)
-    return (255 * np.clip(picture, 0, 1)).astype(np.uint8), pixels
+    return (255 * np.clip(picture, 0, 1)).astype(np.uint8), landmark_positions(vertices, model=model)
 
 
 @pytest.mark.slow
