@@ -25,7 +25,7 @@ demo: $(VENV)/.demo  ## reconstruct two public-domain portraits into out/demo (a
 	$(VENV)/bin/jaxface reconstruct $$portraits --output_dir=$(OUT)
 	@echo "Look at $(OUT)/astronaut/overview.png, and open $(OUT)/astronaut/mesh.glb in any 3D viewer."
 
-test: $(VENV)/.test  ## the tests, on the CPU (about 12 minutes on 2 cores)
+test: $(VENV)/.test  ## the tests, on the CPU (about 15 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
 # Optimised as for users; `test` does without, see tests/fast_compiles.py.

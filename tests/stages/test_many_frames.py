@@ -168,7 +168,7 @@ def test_following_a_known_person_finds_pose_and_expression(scenes):
     found = follow(start, face.landmarks, face.image, SHARED)
     assert found.finite
     np.testing.assert_array_equal(found.identity, face.identity)
-    assert angle_degrees(found.pose, face.pose) < 0.5 * angle_degrees(off, face.pose)
+    assert angle_degrees(found.pose, face.pose) < 0.6 * angle_degrees(off, face.pose)  # expressions take some of it
     true_mm = face_shape(face.identity, face.expression, model=MODEL)[FACE_VERTICES]
     neutral_mm = face_shape(face.identity, jnp.zeros_like(face.expression), model=MODEL)[FACE_VERTICES]
     assert shape_error_mm(found.vertices_mm[FACE_VERTICES], true_mm) < 0.6 * shape_error_mm(neutral_mm, true_mm)
