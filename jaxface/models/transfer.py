@@ -9,6 +9,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from jaxface.detection.indices import NUM_SURFACE
+from jaxface.geometry.nearest import closest, make_search
 from jaxface.morphable.default import load_default
 from jaxface.morphable.linear import landmark_positions
 from jaxface.types import Part, Region
@@ -18,10 +19,12 @@ _BEYOND_MM = 6.0  # from the embedded face's surface: ears, scalp, neck
 
 
 class Correspondence(NamedTuple):
-    """Where each vertex lies on the embedded face (mm), its nearest vertex there, and whether it is off that face."""
+    """Where each vertex lies on the embedded face (mm), the nearest place there as three of its vertices with weights,
+    and whether it is off that face."""
 
     reference_mm: Float[np.ndarray, "vertices 3"]
-    nearest: Int[np.ndarray, "vertices"]
+    corners: Int[np.ndarray, "vertices 3"]
+    weights: Float[np.ndarray, "vertices 3"]
     beyond: Bool[np.ndarray, "vertices"]
 
 
@@ -54,14 +57,19 @@ def correspond(
     known = np.isfinite(landmarks_mm).all(axis=1) & np.isfinite(there_mm).all(axis=1)
     carry = RBFInterpolator(landmarks_mm[known], there_mm[known], kernel="linear", smoothing=_SMOOTHING, degree=1)
     reference = carry(np.asarray(vertices_mm, np.float64))
-    mean = np.asarray(load_default().mean_mm, np.float64)
-    distances, nearest = cKDTree(mean[_shown()]).query(reference)
-    return Correspondence(reference.astype(np.float32), _shown()[nearest].astype(np.int32), distances > _BEYOND_MM)
+    mean, triangles = np.asarray(load_default().mean_mm, np.float64), np.asarray(load_default().triangles)
+    shown = triangles[np.isin(triangles, _shown()).all(axis=1)]
+    places = closest(reference, make_search(mean, shown))
+    beyond = np.linalg.norm(places.points - reference, axis=1) > _BEYOND_MM
+    weights = np.clip(places.weights, 0.0, 1.0).astype(np.float32)
+    return Correspondence(reference.astype(np.float32), shown[places.faces].astype(np.int32), weights, beyond)
 
 
 def carried_regions(match: Correspondence) -> Int[np.ndarray, "vertices"]:
     """Region labels of the embedded face; what lies beyond it is outside."""
-    labels = np.asarray(load_default().vertex_regions)[match.nearest]
+    labels = np.asarray(load_default().vertex_regions)[match.corners]
+    shares = [np.sum(match.weights * (labels == region), axis=1) for region in Region]
+    labels = np.argmax(shares, axis=0)
     return np.where(match.beyond, int(Region.OUTSIDE), labels).astype(np.int32)
 
 
@@ -70,7 +78,8 @@ def carried_albedo(match: Correspondence) -> Float[np.ndarray, "vertices 3"]:
     model = load_default()
     albedo = np.asarray(model.albedo)
     skin = albedo[np.asarray(model.vertex_regions) == Region.SKIN].mean(axis=0)
-    return np.where(match.beyond[:, None], skin[None], albedo[match.nearest]).astype(np.float32)
+    carried = np.einsum("vc,vcx->vx", match.weights, albedo[match.corners])
+    return np.where(match.beyond[:, None], skin[None], carried).astype(np.float32)
 
 
 def label_openings(
