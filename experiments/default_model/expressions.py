@@ -8,19 +8,20 @@ from scipy.spatial.transform import Rotation
 from default_model import contours, uvs
 from default_model.head import Head
 from default_model.makehuman import MakeHuman
+from default_model.rims import Rims, points
 from jaxface.models.embedding import Embedding
 from jaxface.types import Part
 
 TURN = 2.0  # times the angle of MakeHuman's eyes: to 29 degrees sideways, 20 up and down
 LID_GAP_MM = 0.3  # of the upper lid's landmarks from the lower one's, where they meet
 LID_OUT_MM = 0.7  # closed lids lie so far before the eyeball
-LID_MM, ROUNDS = 6.0, 4  # around the lids' landmarks the skin goes with them; rounds until they meet
+ROUNDS = 8  # until lids meet
 SMOOTHINGS, SMOOTH_MM = 12, (10.0, 20.0)  # rounds, and distances to lids and lips between which they set in
 SIDES = {"Left": Part.LEFT_EYE, "Right": Part.RIGHT_EYE}
 
 
 def expressions(
-    source: MakeHuman, head: Head, mean_mm: np.ndarray, found: Embedding, *, scale: float
+    source: MakeHuman, head: Head, mean_mm: np.ndarray, found: Embedding, rims: Rims, *, scale: float
 ) -> dict[str, np.ndarray]:
     """What each unit adds to the mean head at weight 1, (vertices, 3) in mm, sorted by name. `scale` is the mean head's
     size in MakeHuman's."""
@@ -29,7 +30,7 @@ def expressions(
     for side, eye in SIDES.items():
         name = f"eyeBlink{side}"
         for _ in range(ROUNDS):
-            shapes[name] = _meeting(shapes[name], head, mean_mm, found, eye)
+            shapes[name] = _meeting(shapes[name], head, mean_mm, found, rims, eye)
         for way in ("Up", "Down", "In", "Out"):
             name = f"eyeLook{way}{side}"
             shapes[name] = _turning(shapes[name], mean_mm, head.parts == eye)
@@ -61,16 +62,15 @@ def _margin(head, mean_mm, kind, chosen):
     return both[chosen[both]]
 
 
-def _meeting(blink_mm: np.ndarray, head: Head, mean_mm: np.ndarray, found: Embedding, eye: Part) -> np.ndarray:
+def _meeting(
+    blink_mm: np.ndarray, head: Head, mean_mm: np.ndarray, found: Embedding, rims: Rims, eye: Part
+) -> np.ndarray:
     """A blink whose upper lid goes just down to the lower one, all along it; what is around the lids goes with them."""
-    lids = contours.LEFT_LIDS if eye == Part.LEFT_EYE else contours.RIGHT_LIDS
-    upper, lower = (np.array(lid[1:-1]) for lid in lids)
     shut = points(head, found, mean_mm + blink_mm)
-    missing = np.zeros((len(upper) + len(lower), 3))
-    missing[: len(upper), 1] = (shut[lower] - shut[upper])[:, 1] + LID_GAP_MM
-    lid_mm = points(head, found, mean_mm)[np.concatenate([upper, lower])]
-    shift = carried(missing, lid_mm, mean_mm, reach_mm=LID_MM) * (head.parts == Part.SKIN)[:, None]
-    return _before_the_eye(blink_mm + shift, head, mean_mm, eye)
+    missing = np.zeros((2 * len(rims.upper), 3))
+    ours = np.isin(rims.upper, (contours.LEFT_LIDS if eye == Part.LEFT_EYE else contours.RIGHT_LIDS)[0])
+    missing[: len(rims.upper), 1] = np.where(ours, (shut[rims.lower] - shut[rims.upper])[:, 1] + LID_GAP_MM, 0.0)
+    return _before_the_eye(blink_mm + rims.weights @ missing, head, mean_mm, eye)
 
 
 def _before_the_eye(blink_mm: np.ndarray, head: Head, mean_mm: np.ndarray, eye: Part) -> np.ndarray:
@@ -87,19 +87,6 @@ def _before_the_eye(blink_mm: np.ndarray, head: Head, mean_mm: np.ndarray, eye: 
     moved = blink_mm.copy()
     moved[outer] += outward * (pushed - 1.0)[:, None]
     return moved
-
-
-def carried(shifts_mm: np.ndarray, marks_mm: np.ndarray, vertices_mm: np.ndarray, *, reach_mm: float) -> np.ndarray:
-    """What moves vertices where marks are moved: as the nearest three marks, the less the farther off."""
-    distance, nearest = KDTree(marks_mm).query(vertices_mm, k=3)
-    near = 1.0 / (distance + 0.5) ** 2
-    shift = np.einsum("vk,vkx->vx", near / near.sum(axis=1, keepdims=True), shifts_mm[nearest])
-    return np.exp(-np.square(distance[:, :1] / reach_mm)) * shift
-
-
-def points(head: Head, found: Embedding, vertices_mm: np.ndarray) -> np.ndarray:
-    """Where the landmarks are on a shape of the head."""
-    return np.sum(found.barycentrics[..., None] * vertices_mm[head.triangles[found.triangles]], axis=1)
 
 
 def _smooth(shape_mm: np.ndarray, means, amount: np.ndarray) -> np.ndarray:

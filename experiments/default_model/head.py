@@ -86,3 +86,24 @@ def _mirror(vertices_mm: np.ndarray) -> np.ndarray:
     if distances.max() > 0.5 or (mirror[mirror] != np.arange(len(mirror))).any():
         raise RuntimeError(f"the head is not symmetric: {distances.max():.2f} mm")
     return mirror
+
+
+def vertex_areas(vertices_mm: np.ndarray, head: Head) -> np.ndarray:
+    """A third of the triangles around each vertex, mm^2."""
+    a, b, c = (vertices_mm[head.triangles[:, k]] for k in range(3))
+    double = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    return np.bincount(head.triangles.ravel(), np.repeat(double / 6.0, 3), len(vertices_mm))
+
+
+def without_motion(offsets_mm: np.ndarray, vertices_mm: np.ndarray, head: Head) -> np.ndarray:
+    """Fields less the rigid motion that fits them best on the front of the skin, mm^2 by mm^2."""
+    front = (head.parts == Part.SKIN) & (vertices_mm[:, 2] > 0.0)
+    weight = vertex_areas(vertices_mm, head)[front]
+    centre = np.average(vertices_mm[front], axis=0, weights=weight)
+    turns = [np.cross(axis, vertices_mm - centre) for axis in np.eye(3)]
+    shifts = [np.tile(axis, (len(vertices_mm), 1)) for axis in np.eye(3)]
+    motions = np.array(turns + shifts)
+    seen = motions[:, front].reshape(6, -1)
+    weighted = seen * np.repeat(weight, 3)
+    amounts = np.linalg.solve(weighted @ seen.T, weighted @ offsets_mm[:, front].reshape(len(offsets_mm), -1).T)
+    return offsets_mm - np.einsum("kt,kvx->tvx", amounts, motions)

@@ -2,48 +2,49 @@
 
 import numpy as np
 
-from default_model import contours
-from default_model.expressions import carried, points
-from default_model.head import Head
+from default_model.head import Head, vertex_areas, without_motion
 from default_model.measures import Measures, published
+from default_model.rims import Rims, points
 from jaxface.models.embedding import Embedding
 from jaxface.types import Part, Region
 
 NUM_COMPONENTS = 80
-RIM_MM, ROUNDS = 6.0, 4  # around the rims of eyes and mouth the skin goes with them; rounds until they do not part
+ROUNDS = 10  # until rims do not part
 ASIDE = 0.15  # weight of ears, scalp, neck and what is inside beside the face, in choosing components
 
 
 def identity_basis(
-    modes_mm: np.ndarray, mean_mm: np.ndarray, regions: np.ndarray, measures: Measures, found: Embedding, head: Head
+    modes_mm: np.ndarray,
+    mean_mm: np.ndarray,
+    regions: np.ndarray,
+    measures: Measures,
+    found: Embedding,
+    rims: Rims,
+    head: Head,
 ) -> np.ndarray:
     """Components (80, vertices, 3) in mm for one standard deviation each, most important first."""
     aside = (regions >= Region.OUTSIDE) | (head.parts != Part.SKIN)
-    weight = np.sqrt(_areas(mean_mm, head) * np.where(aside, ASIDE, 1.0))
+    weight = np.sqrt(vertex_areas(mean_mm, head) * np.where(aside, ASIDE, 1.0))
     flat = modes_mm.reshape(len(modes_mm), -1)
     flat = _calibrated(flat, measures, mean_mm)
     seen = flat * np.repeat(weight, 3)[None, :].astype(np.float32)
     values, vectors = np.linalg.eigh((seen @ seen.T).astype(np.float64))
     largest = np.argsort(values)[::-1][:NUM_COMPONENTS]
-    kept = _with_closed_rims(vectors[:, largest].T.astype(np.float32) @ flat, mean_mm, found, head)
+    kept = _with_closed_rims(vectors[:, largest].T.astype(np.float32) @ flat, found, rims, head)
     basis = _calibrated(kept, measures, mean_mm)
     signs = np.sign(basis[np.arange(NUM_COMPONENTS), np.abs(basis).argmax(axis=1)])
-    return (basis * signs[:, None]).reshape(NUM_COMPONENTS, -1, 3)
+    return without_motion((basis * signs[:, None]).reshape(NUM_COMPONENTS, -1, 3), mean_mm, head)
 
 
-def _with_closed_rims(flat: np.ndarray, mean_mm: np.ndarray, found: Embedding, head: Head) -> np.ndarray:
+def _with_closed_rims(flat: np.ndarray, found: Embedding, rims: Rims, head: Head) -> np.ndarray:
     """Modes that open neither eyes nor mouth: how wide they are is expression, and shut lids and lips stay shut in
     everybody. Each rim goes half of the way."""
-    pairs = [contours.RIGHT_LIDS, contours.LEFT_LIDS, contours.INNER_LIPS]
-    upper, lower = (np.concatenate([pair[side][1:-1] for pair in pairs]) for side in (0, 1))
-    marks_mm = points(head, found, mean_mm)[np.concatenate([upper, lower])]
-    skin = (head.parts == Part.SKIN)[:, None]
     modes = flat.reshape(len(flat), -1, 3).astype(np.float64)
-    for _ in range(ROUNDS):
-        for mode in modes:
+    for mode in modes:
+        for _ in range(ROUNDS):
             moved = points(head, found, mode)
-            apart = (moved[upper] - moved[lower]) * [0.0, 0.5, 0.5]
-            mode += skin * carried(np.concatenate([-apart, apart]), marks_mm, mean_mm, reach_mm=RIM_MM)
+            apart = (moved[rims.upper] - moved[rims.lower]) * [0.0, 0.5, 0.5]
+            mode += rims.weights @ np.concatenate([-apart, apart])
     return modes.reshape(len(flat), -1).astype(np.float32)
 
 
@@ -57,9 +58,3 @@ def _calibrated(flat: np.ndarray, measures: Measures, mean_mm: np.ndarray) -> np
     factors = wanted / np.sqrt(np.diag(covariance))
     fields = np.linalg.solve(covariance, moved.T @ flat)
     return (flat + (moved * (factors - 1.0)) @ fields).astype(np.float32)
-
-
-def _areas(mean_mm: np.ndarray, head: Head) -> np.ndarray:
-    a, b, c = (mean_mm[head.triangles[:, k]] for k in range(3))
-    double = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return np.bincount(head.triangles.ravel(), np.repeat(double / 6.0, 3), len(mean_mm))

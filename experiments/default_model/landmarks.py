@@ -8,7 +8,7 @@ from jaxface.detection.indices import MIRRORED
 from jaxface.geometry.nearest import closest, make_search
 from jaxface.models.embedding import Embedding, embed_landmarks
 from jaxface.models.source import SourceModel
-from jaxface.types import Detector, Part
+from jaxface.types import Detector, Part, Region
 
 IRISES = {Part.RIGHT_EYE: 468, Part.LEFT_EYE: 473}
 # From an iris' middle to its four other landmarks, as the detector orders them; x to the subject's left.
@@ -41,12 +41,25 @@ def _mirror(found: Embedding, head: Head, vertices_mm: np.ndarray) -> None:
         elif mark == partner:
             corners = head.triangles[found.triangles[mark]]
             near = np.flatnonzero(np.isin(head.triangles, corners).any(axis=1))
-            middle = found.points_mm[mark] * [0.0, 1.0, 1.0]
-            there = closest(middle[None], make_search(vertices_mm, head.triangles[near]))
-            weights = np.clip(there.weights[0], 0.0, None)
-            found.triangles[mark] = near[there.faces[0]]
-            found.barycentrics[mark] = weights / weights.sum()
-            found.points_mm[mark] = there.points[0]
+            _put(found, [mark], near, found.points_mm[[mark]] * [[0.0, 1.0, 1.0]], head, vertices_mm)
+
+
+def keep_on_face(found: Embedding, head: Head, regions: np.ndarray, vertices_mm: np.ndarray) -> None:
+    """Landmarks of the outline that lie on triangles which reach beyond the face go to the nearest that does not."""
+    on_face = (regions < Region.OUTSIDE)[head.triangles].all(axis=1)
+    members = np.flatnonzero(on_face & (head.parts[head.triangles[:, 0]] == Part.SKIN))
+    marks = np.flatnonzero(~on_face[found.triangles])
+    points_mm = np.sum(found.barycentrics[marks, :, None] * vertices_mm[head.triangles[found.triangles[marks]]], axis=1)
+    _put(found, marks, members, points_mm, head, vertices_mm)
+
+
+def _put(found: Embedding, marks, members, points_mm: np.ndarray, head: Head, vertices_mm: np.ndarray) -> None:
+    """Landmarks onto the nearest places of some triangles."""
+    places = closest(points_mm, make_search(vertices_mm, head.triangles[members]))
+    weights = np.clip(places.weights, 0.0, None)
+    found.triangles[marks] = members[places.faces]
+    found.barycentrics[marks] = weights / weights.sum(axis=1, keepdims=True)
+    found.points_mm[marks] = places.points
 
 
 def _source(head: Head, vertices_mm: np.ndarray, jaw_mm: np.ndarray, colours: np.ndarray) -> SourceModel:
@@ -73,8 +86,4 @@ def _put_iris(found: Embedding, first: int, eye: Part, head: Head, vertices_mm: 
     rim = middle + paint.IRIS_RADIUS_MM * np.pad(np.array(AROUND), ((0, 0), (0, 1)))
     radius = np.linalg.norm(middle - ball.mean(axis=0))
     rim[:, 2] = ball[:, 2].mean() + np.sqrt(radius**2 - paint.IRIS_RADIUS_MM**2)
-    places = closest(np.vstack([middle, rim]), make_search(vertices_mm, head.triangles[members]))
-    weights = np.clip(places.weights, 0.0, None)
-    found.triangles[first : first + 5] = members[places.faces]
-    found.barycentrics[first : first + 5] = weights / weights.sum(axis=1, keepdims=True)
-    found.points_mm[first : first + 5] = places.points
+    _put(found, np.arange(first, first + 5), members, np.vstack([middle, rim]), head, vertices_mm)

@@ -3,17 +3,17 @@
 import numpy as np
 
 from default_model import contours
-from default_model.expressions import carried, points
 from default_model.head import Head
 from default_model.measures import OUTER_CANTHI_MM, Measures, published
+from default_model.rims import Rims, points
 from jaxface.models.embedding import Embedding
 from jaxface.models.openings import boundary_loops
 from jaxface.types import Part
 
 ROUNDS, BORDER_ROUNDS = 6, 12
 STIFFNESS = 0.01  # variance of a measure's mean, in its own variances
-TEETH_WIDTH, TEETH_BACK_MM = 0.88, 2.0
-LIP_GAP_MM, LIP_MM = 0.3, 6.0  # between the landmarks of closed lips, and how far around them they are moved
+TEETH_WIDTH, TEETH_BACK_MM, OVERBITE_MM, TONGUE_MM = 0.84, 2.0, 1.5, (0.0, -5.0, -5.0)
+LIP_GAP_MM, LIP_ROUNDS = 0.3, 20  # between the landmarks of closed lips; rounds until they are so near
 
 
 def mean_head(average_mm: np.ndarray, modes_mm: np.ndarray, measures: Measures, head: Head) -> np.ndarray:
@@ -43,20 +43,26 @@ def with_even_border(mean_mm: np.ndarray, head: Head) -> np.ndarray:
     return evened
 
 
-def with_teeth_inside(mean_mm: np.ndarray, head: Head) -> np.ndarray:
-    """Teeth drawn in a little: at the corners of the mouth they would show between closed lips."""
-    teeth = np.isin(head.parts, (Part.UPPER_TEETH, Part.LOWER_TEETH))[:, None]
-    return np.where(teeth, mean_mm * [TEETH_WIDTH, 1.0, 1.0] - [0.0, 0.0, TEETH_BACK_MM], mean_mm)
+def with_mouth_in_place(mean_mm: np.ndarray, head: Head) -> np.ndarray:
+    """Teeth drawn in a little, as at the corners of the mouth they would show between closed lips; the upper ones over
+    the lower ones, and the tongue behind these, where MakeHuman's fills an open mouth."""
+    moves = {
+        Part.UPPER_TEETH: (TEETH_WIDTH, (0.0, -OVERBITE_MM, -TEETH_BACK_MM)),
+        Part.LOWER_TEETH: (TEETH_WIDTH, (0.0, 0.0, -TEETH_BACK_MM)),
+        Part.TONGUE: (1.0, TONGUE_MM),
+    }
+    placed = mean_mm.copy()
+    for part, (width, shift) in moves.items():
+        placed[head.parts == part] = mean_mm[head.parts == part] * [width, 1.0, 1.0] + shift
+    return placed
 
 
-def with_closed_lips(mean_mm: np.ndarray, head: Head, found: Embedding) -> np.ndarray:
+def with_closed_lips(mean_mm: np.ndarray, head: Head, found: Embedding, rims: Rims) -> np.ndarray:
     """Lips that part by LIP_GAP_MM: MakeHuman's let the teeth be seen."""
-    upper, lower = (list(chain[1:-1]) for chain in contours.INNER_LIPS)
-    for _ in range(ROUNDS):
+    is_lip = np.isin(rims.upper, contours.INNER_LIPS[0])
+    for _ in range(LIP_ROUNDS):
         marks = points(head, found, mean_mm)
-        excess = (marks[upper] - marks[lower])[:, 1] - LIP_GAP_MM
-        shifts = np.zeros((2, len(upper), 3))
-        shifts[0, :, 1], shifts[1, :, 1] = -excess / 2.0, excess / 2.0
-        moved = carried(shifts.reshape(-1, 3), marks[upper + lower], mean_mm, reach_mm=LIP_MM)
-        mean_mm = mean_mm + moved * (head.parts == Part.SKIN)[:, None]
+        excess = np.where(is_lip, (marks[rims.upper] - marks[rims.lower])[:, 1] - LIP_GAP_MM, 0.0)
+        shifts = np.concatenate([-excess, excess]) / 2.0
+        mean_mm = mean_mm + (rims.weights @ shifts)[:, None] * [0.0, 1.0, 0.0]
     return mean_mm

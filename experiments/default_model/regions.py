@@ -4,8 +4,8 @@ import numpy as np
 from scipy.spatial import Delaunay
 
 from default_model import contours, paint, uvs
-from default_model.expressions import points
 from default_model.head import Head
+from default_model.rims import points
 from jaxface.detection.indices import FACE_OVAL, MIRRORED, NUM_SURFACE
 from jaxface.models.embedding import Embedding
 from jaxface.types import Part, Region
@@ -43,8 +43,6 @@ def vertex_regions(head: Head, vertices_mm: np.ndarray, found: Embedding, ear_mm
     for kind, region in (("mouth", Region.OUTSIDE), ("socket", Region.EYE_OPENING)):
         inner = np.setdiff1d(head.triangles[kinds == kind], head.triangles[kinds != kind])
         labels[inner] = region
-    held = np.unique(head.triangles[found.triangles[list(FACE_OVAL)]])
-    labels[held[labels[held] >= Region.OUTSIDE]] = Region.BORDER  # the face keeps all its landmarks
     return labels.astype(np.int8)
 
 

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from default_model.head import Head
+from default_model.head import Head, without_motion
 from default_model.makehuman import MakeHuman
-from jaxface.types import Part
 
 FOLDERS = ("head", "forehead", "eyebrows", "eyes", "cheek", "nose", "mouth", "chin", "ears", "neck", "asym")
 # Ends of one axis; what has no other end is an axis of its own.
@@ -49,18 +48,6 @@ def read_traits(source: MakeHuman, head: Head, vertices_mm: np.ndarray) -> Trait
     still = without_motion(np.array(offsets), vertices_mm, head)
     kept = np.abs(still).max(axis=(1, 2)) > LEAST_MM
     return Traits(tuple(np.array(names)[kept]), still[kept], np.array(one_sided)[kept])
-
-
-def without_motion(offsets_mm: np.ndarray, vertices_mm: np.ndarray, head: Head) -> np.ndarray:
-    """Fields less the rigid motion that fits them best on the front of the skin."""
-    front = (head.parts == Part.SKIN) & (vertices_mm[:, 2] > 0.0)
-    centre = vertices_mm[front].mean(axis=0)
-    turns = [np.cross(axis, vertices_mm - centre) for axis in np.eye(3)]
-    shifts = [np.tile(axis, (len(vertices_mm), 1)) for axis in np.eye(3)]
-    motions = np.array(turns + shifts)
-    seen = motions[:, front].reshape(6, -1)
-    weights = np.linalg.solve(seen @ seen.T, seen @ offsets_mm[:, front].reshape(len(offsets_mm), -1).T)
-    return offsets_mm - np.einsum("kt,kvx->tvx", weights, motions)
 
 
 def _axes(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -5,9 +5,9 @@ what its targets cannot say. One mode's weight is ~ N(0, 1).
 import numpy as np
 from scipy.spatial import KDTree
 
-from default_model.head import EYES, Head
+from default_model.head import EYES, Head, without_motion
 from default_model.people import AVERAGE, Macros, Person, shape
-from default_model.traits import Traits, without_motion
+from default_model.traits import Traits
 from jaxface.types import Part
 
 SEED, NUM_PEOPLE, NUM_MACRO = 0, 1500, 40

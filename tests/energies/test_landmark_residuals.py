@@ -10,7 +10,15 @@ from dome import dome_model
 from tiny_model import make_model
 
 from jaxface import presets
-from jaxface.energies.landmarks import FaceUnknowns, landmark_offsets_mm, landmark_residuals, make_handles, make_targets
+from jaxface.energies import landmarks as energy
+from jaxface.energies.landmarks import (
+    FaceUnknowns,
+    gap_residuals,
+    landmark_offsets_mm,
+    landmark_residuals,
+    make_handles,
+    make_targets,
+)
 from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.rendering.camera import orthographic, project
@@ -90,6 +98,42 @@ def test_residuals_match_the_loop_plain_jit_and_vmap():
     together = jax.vmap(residuals)(*batch)
     np.testing.assert_allclose(together[0], expected, atol=1e-4)
     np.testing.assert_allclose(together[1], slow_residuals(x, handles, targets, **SETTINGS), atol=1e-4)
+
+
+def slow_gaps(x, handles, targets, *, gap_mm, outlier_mm, pairs):
+    """A pair at a time: how much wider the model's opening is than the landmarks', softened, the less sure point's
+    weight."""
+    offsets = np.asarray(landmark_offsets_mm(x, handles, targets, CAMERA), np.float64)
+    out = []
+    for upper, lower in zip(*pairs, strict=True):
+        apart = offsets[upper] - offsets[lower]
+        confidence = min(float(handles.confidence[upper]), float(handles.confidence[lower]))
+        out.append(np.sqrt(confidence) / gap_mm * apart / np.sqrt(1.0 + apart @ apart / outlier_mm**2))
+    return np.concatenate(out)
+
+
+def test_gaps_match_the_loop_and_leave_absent_points_alone(monkeypatch):
+    pairs = INNER[:4], INNER[4:8]
+    monkeypatch.setattr(energy, "_UPPER_RIMS", tuple(map(int, pairs[0])))
+    monkeypatch.setattr(energy, "_LOWER_RIMS", tuple(map(int, pairs[1])))
+    x, settings = unknowns(), {"gap_mm": 0.4, "outlier_mm": 4.0}
+    targets = noisy_targets(x)
+    handles = handles_of(x, targets)
+    found = gap_residuals(x, handles, targets, CAMERA, **settings)
+    assert np.abs(found).max() > 1.0
+    np.testing.assert_allclose(found, slow_gaps(x, handles, targets, pairs=pairs, **settings), atol=1e-4)
+    shifted = targets._replace(points_px=targets.points_px + 7.0)  # a rim somewhere else is no gap
+    np.testing.assert_allclose(gap_residuals(x, handles, shifted, CAMERA, **settings), found, atol=1e-3)
+    face = exact_landmarks(x)
+    gone = face.confidence.at[int(pairs[0][1])].set(0.0)
+    face = face._replace(points_px=face.points_px.at[int(pairs[0][1])].set(jnp.nan), confidence=gone)
+    targets = make_targets(face, model=MODEL, px_per_mm=1.5)
+    handles = handles_of(x, targets)
+    jacobian = jax.jacfwd(lambda x: gap_residuals(x, handles, targets, CAMERA, **settings))(x)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(jacobian))
+    rows = np.asarray(jacobian.identity).reshape(4, 2, -1)
+    np.testing.assert_allclose(rows[1], 0.0, atol=1e-4)
+    assert np.any(rows[0] != 0.0)
 
 
 def test_half_the_square_is_the_geman_mcclure_cost():

@@ -100,8 +100,8 @@ def _patch(clip, frame, *landmarks):
 def test_landmarks_lie_on_what_they_name(clip):
     for frame in range(FRAMES):
         forehead, brow, lip, cheek = (_patch(clip, frame, *rows) for rows in ((151,), (105, 52), (15, 16), (205,)))
-        assert brow.mean() < 0.85 * forehead.mean()
-        assert lip[0] / lip[1] > 1.03 * cheek[0] / cheek[1]  # redder
+        assert brow.mean() < 0.75 * forehead.mean()
+        assert lip[0] / lip[1] > 1.1 * cheek[0] / cheek[1]  # redder
         assert clip.seen[frame, [1, 9, 152]].all()
 
 

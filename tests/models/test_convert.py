@@ -39,6 +39,13 @@ def landmarks_of(model, vertices_mm, *, scale=2.0, turn=(0.05, -0.1, 0.02)):
     return Landmarks(points[:, :2], points[:, 2], exists), pose
 
 
+def agreement(labels):
+    """Share of right labels on skin and eyes: teeth and tongue are not told from other pieces of the inside."""
+    known = known_face.the_model()
+    told = np.asarray(known.vertex_parts) <= Part.LEFT_EYE
+    return np.mean(labels[told] == np.asarray(known.vertex_regions)[told])
+
+
 def test_the_record_is_filled(witness):
     source = known_face.make_source(uvs=None, uv_triangles=None)
     model = convert(source, name="known", licence="none", detect=witness)
@@ -48,7 +55,7 @@ def test_the_record_is_filled(witness):
     np.testing.assert_array_equal(model.albedo, source.colours)
     assert model.uv_triangles.shape == model.triangles.shape
     assert float(model.uvs.min()) >= 0.0 and float(model.uvs.max()) <= 1.0
-    assert np.mean(np.asarray(model.vertex_regions) == np.asarray(known_face.the_model().vertex_regions)) > 0.8
+    assert agreement(np.asarray(model.vertex_regions)) > 0.97
     np.testing.assert_array_equal(model.landmark_regions, load_default().landmark_regions)
     misses = np.linalg.norm(model.mean_mm[model.ibug_vertices] - model.mean_mm[np.array(IBUG_68)], axis=1)
     assert np.median(misses) < 0.5  # the nearest vertices to the landmarks
@@ -83,7 +90,7 @@ def test_eyeballs_and_the_inside_are_told_apart(witness):
     np.testing.assert_array_equal(parts[:-8] == Part.SKIN, np.asarray(model.vertex_parts) == Part.SKIN)
     assert parts[-8:].tolist() == 4 * [Part.RIGHT_EYE] + 4 * [Part.INSIDE]
     assert np.all(labels[-8:-4] == Region.EYE_OPENING) and np.all(labels[-4:] == Region.OUTSIDE)
-    assert np.mean(labels[:-8] == np.asarray(model.vertex_regions)) > 0.8
+    assert agreement(labels[:-8]) > 0.97
 
 
 def test_parts_that_the_file_names_have_their_regions(witness):

@@ -93,6 +93,23 @@ def test_eyes_must_be_apart(witness):
         embed_landmarks(known_face.make_source(), detect=shrunken, name="known")
 
 
+def test_points_of_closed_lips_go_to_the_lip_that_the_jaw_says(monkeypatch, witness):
+    """A detector sees both rims of a shut mouth in one place."""
+    source = known_face.make_source()
+    upper, lower = (np.array(rim) for rim in embedding._INNER_LIPS)
+
+    def blurred(image):
+        (face,) = witness(image)
+        points_px = np.array(face.points_px)
+        points_px[upper] = points_px[lower] = 0.5 * (points_px[upper] + points_px[lower])
+        return [face._replace(points_px=jnp.asarray(points_px))]
+
+    found = embed_landmarks(source, detect=blurred, name="known")
+    jaw_mm = source.expression_mm[source.expression_names.index("jawOpen")]
+    drops_mm = -np.sum(found.barycentrics[..., None] * jaw_mm[source.triangles[found.triangles]], axis=1)[:, 1]
+    assert drops_mm[upper].max() < 8.0 and drops_mm[lower].min() > 8.0
+
+
 def test_our_own_brows_are_no_witness():
     points_mm = transfer.default_landmarks()
     bare, own = known_face.make_source(colours=None), known_face.make_source()

@@ -250,3 +250,29 @@ def test_eyes_follow_the_irises_and_the_face_does_not():
     blind = presets.COARSE._replace(trust=presets.COARSE.trust._replace(iris=0.0))
     still = fit(landmarks, orthographic(), traced(blind))
     assert float(still.expression[look]) < 0.3
+
+
+LIDS = ((386, 374), (159, 145))
+
+
+def gaps_mm(vertices_mm, pairs):
+    points = np.asarray(landmark_positions(vertices_mm, model=MODEL))
+    return np.array([points[upper, 1] - points[lower, 1] for upper, lower in pairs])
+
+
+def test_shut_eyes_shut_and_closed_lips_stay_closed():
+    """With landmarks that are a millimetre wrong, alike for both rims, as a detector is."""
+    identity, pose = jnp.asarray(0.7 * np.random.default_rng(3).normal(size=80), jnp.float32), truth(3)[1]
+    shut = [MODEL.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+    for weight in (1.0, 0.0):
+        expression = jnp.zeros(len(MODEL.expression_names)).at[jnp.array(shut)].set(weight)
+        vertices_mm = face_shape(identity, expression, model=MODEL)
+        wrong = jnp.array([[1.0, -1.0, 0.0]])
+        points = project(landmark_positions(vertices_mm, model=MODEL) + wrong, pose, camera=orthographic())
+        found = fit(Landmarks(points[:, :2], points[:, 2], jnp.ones(478)), orthographic(), traced(presets.COARSE))
+        wide_mm = gaps_mm(face_shape(identity, 0.0 * expression, model=MODEL), LIDS)
+        missed_mm = gaps_mm(found.vertices_mm, LIDS) - gaps_mm(vertices_mm, LIDS)
+        assert np.all(np.abs(missed_mm) < 0.15 * wide_mm), (missed_mm, wide_mm)
+        assert abs(gaps_mm(found.vertices_mm, ((13, 14),))[0]) < 1.0
+        blinks = np.asarray(found.expression)[shut]
+        assert np.all(blinks > 0.6) if weight else np.all(blinks < 0.15)  # the prior shares it out among lid shapes
