@@ -29,6 +29,7 @@ def finger(path: np.ndarray, radius: float, up: np.ndarray, cover: Cover, rng: n
     bulge = np.exp(-(((left[:, None] - joints) / (6.0 * size)) ** 2)).sum(axis=1)
     slim = radius * (0.82 + 0.18 * smoothstep(left / left[0]) + 0.07 * bulge)
     slim = slim * np.sqrt(1.0 - (1.0 - np.minimum(left / (1.1 * radius), 1.0)) ** 2)
+    slim = slim * np.interp(np.arange(STEPS), [0, 9], [0.5, 1.0])  # sunk into the hand
     turn = 2 * np.pi * np.arange(SIDES) / SIDES  # the back is at a quarter turn, the pad at three
     colours = _painted(left, joints, size, turn, cover, rng)
     return tube(path[None], slim[None], colours[None], cover.gloss, sides=SIDES, up=up, grain=cover.grain)

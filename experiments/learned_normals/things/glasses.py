@@ -41,7 +41,7 @@ def glasses(head: Head, rng: np.random.Generator, *, skin: np.ndarray, hair: np.
     for side, outline in zip((-1.0, 1.0), outlines, strict=True):
         things.append(_temple(surface, side, outline, frame, rng))
         if frame.metal:
-            things.append(_pad(surface, outline, frame))
+            things.append(_pad(surface, outline))
     tint = _tint(rng)
     lenses = combined_glass([_lens(outline, tint) for outline in outlines])
     return combined(things)._replace(glass=lenses)
@@ -146,11 +146,10 @@ def _temple(surface: Surface, side: float, outline: np.ndarray, frame: Frame, rn
     return tube(path[None], radii, _speckled(path, frame, rng), frame.gloss, sides=8, up=np.array([0.0, 1.0, 0.0]))
 
 
-def _pad(surface: Surface, outline: np.ndarray, frame: Frame) -> Thing:
+def _pad(surface: Surface, outline: np.ndarray) -> Thing:
     """The small cushion on the side of the nose."""
     place = outline[round(0.55 * ROUND)] + np.array([0.0, -2.0, -4.0])
     place[0] -= 2.5 * np.sign(place[0] - surface.axis[0])
-    del frame
     return ball(place, 2.2, np.array([0.75, 0.72, 0.68]), 2.0, steps=7)
 
 

@@ -115,8 +115,8 @@ def _thumb(surface: Surface, place: Hand, index: np.ndarray, cover: Cover, rng: 
     """Beside the index finger's root, held out or laid along the hand."""
     out = -place.mirror * place.size
     angle = rng.uniform(0.1, 0.9)
-    start = index + np.array([out * -4.0, -62.0 * place.size, 4.0])
-    middle = index + np.array([out * 16.0, -24.0 * place.size, 4.0])
+    start = index + np.array([out * -12.0, -66.0 * place.size, -2.0])
+    middle = index + np.array([out * 14.0, -26.0 * place.size, 2.0])
     end = middle + 42.0 * place.size * np.array([out / place.size * np.sin(angle), np.cos(angle), -0.1])
     knots = np.stack([start, middle, end])
     path = np.stack([np.interp(np.linspace(0, 2, STEPS), range(3), knots[:, axis]) for axis in range(3)], axis=-1)
@@ -130,22 +130,24 @@ def _thumb(surface: Surface, place: Hand, index: np.ndarray, cover: Cover, rng: 
 
 def _back(surface: Surface, place: Hand, bases: np.ndarray, cover: Cover, rng: np.random.Generator) -> Thing:
     """From the knuckles to the wrist and a little of the arm, kept off the face."""
-    along = np.linspace(0.0, 1.0, 40)
-    v = bases[:, 1].mean() + place.size * (8.0 - 150.0 * along)
-    u = np.full(40, bases[:, 0].mean()) + place.size * rng.normal(0.0, 12.0) * along**2
+    along = np.linspace(0.0, 1.0, 60)
+    v = bases[:, 1].mean() + place.size * (8.0 - 230.0 * along)
+    u = np.full(60, bases[:, 0].mean()) + place.size * rng.normal(0.0, 20.0) * along**2
     face = surface.relief(place.origin, place.frame, u + np.array([[-20.0], [0.0], [20.0]]) * place.size, v)
-    floor = np.nanmax(np.concatenate([face, np.full((1, 40), -200.0)]), axis=0) + 15.0 * place.size
+    floor = np.nanmax(np.concatenate([face, np.full((1, 60), -200.0)]), axis=0) + 15.0 * place.size
     height = np.maximum(bases[:, 2].mean() - place.size * rng.uniform(-10.0, 30.0) * along, floor)
     height = np.maximum(ndimage.gaussian_filter1d(height, 4.0, mode="nearest"), floor)
     path = place.origin + np.stack([u, v, height], axis=-1) @ place.frame
-    half = np.interp(along, [0.0, 0.06, 0.3, 0.6, 1.0], [12.0, 36.0, 40.0, 29.0, 33.0])
-    thick = np.interp(along, [0.0, 0.06, 0.3, 0.6, 1.0], [3.0, 9.5, 14.0, 17.0, 23.0])
+    half = np.interp(along, [0.0, 0.04, 0.2, 0.39, 1.0], [12.0, 36.0, 40.0, 29.0, 38.0])
+    thick = np.interp(along, [0.0, 0.04, 0.2, 0.39, 1.0], [3.0, 9.5, 14.0, 17.0, 30.0])
     sides = 36
     turn = 2 * np.pi * np.arange(sides) / sides
-    knuckles = np.cos(4.3 * np.pi * np.cos(turn)) * (np.sin(turn) > 0) * np.exp(-(((along[:, None] - 0.08) / 0.1) ** 2))
-    flat = np.stack(np.broadcast_arrays(70.0 * along[:, None], 35.0 * np.cos(turn), 15.0 * np.sin(turn)), axis=-1)
+    knuckles = (
+        np.cos(4.3 * np.pi * np.cos(turn)) * (np.sin(turn) > 0) * np.exp(-(((along[:, None] - 0.052) / 0.065) ** 2))
+    )
+    flat = np.stack(np.broadcast_arrays(105.0 * along[:, None], 35.0 * np.cos(turn), 15.0 * np.sin(turn)), axis=-1)
     shade = 1.0 + 0.05 * waves(flat, 25.0, rng) - 0.06 * knuckles
-    sleeve = (along > rng.uniform(0.6, 1.4))[:, None, None]
+    sleeve = (along > rng.uniform(0.43, 1.3))[:, None, None]
     colours = np.where(sleeve, dye(rng), cover.colour * shade[..., None])
     radii = place.size * np.stack([half, thick], axis=-1) * np.where(sleeve[..., 0], 1.12, 1.0)
     back = tube(path[None], radii[None], colours[None], cover.gloss, sides=sides, up=place.frame[2], grain=cover.grain)

@@ -154,10 +154,9 @@ def phone(head: Head, rng: np.random.Generator, *, skin: np.ndarray, hair: np.nd
     u, v = np.meshgrid(np.linspace(-0.5, 0.5, 14) * size[0], np.linspace(-0.5, 0.5, 24) * size[1])
     face = np.nanmax(np.append(surface.relief(place, frame, u, v), 0.0))
     middle = place + away * (face + 0.5 * size[2] + rng.exponential(3.0))
-    points, plane = slab(frame, middle, size, rng.uniform(4.0, 11.0))
+    points = slab(frame, middle, size, rng.uniform(4.0, 11.0))
     colours = np.broadcast_to(dye(rng), points.shape)
     things = [sheet(points, colours, rng.uniform(1.0, 5.0), middle, closed=True, grain=0.0)]
-    del plane
     lens = middle + 0.5 * size[2] * away + 0.42 * size[1] * along * 0.85
     for offset in 0.17 * np.arange(int(rng.integers(1, 4))) - 0.34:
         things.append(

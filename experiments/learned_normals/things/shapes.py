@@ -120,15 +120,12 @@ def ring(centre: np.ndarray, axis: np.ndarray, radius: float, thickness: float, 
     return tube(path[None], np.full((1, 41), thickness), colours, gloss, sides=8, up=axis, grain=0.02)
 
 
-def slab(frame: np.ndarray, centre: np.ndarray, size: np.ndarray, corner: float, *, steps: int = 48):
-    """A box with rounded corners as rings (7, 4 * steps, 3) from the back's middle to the front's middle, and its
-    coordinates (7, 4 * steps, 2) in the plane of the first two rows of `frame`."""
+def slab(frame: np.ndarray, centre: np.ndarray, size: np.ndarray, corner: float, *, steps: int = 48) -> np.ndarray:
+    """A box of three sizes along the rows of `frame`, with round corners in the plane of the first two, as rings
+    (7, 4 * steps, 3) from the middle of its back to that of its front."""
     turn = 2 * np.pi * (np.arange(4 * steps) + 0.5) / (4 * steps)
-    half = 0.5 * size[:2] - corner
     rim = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    rim = np.sign(rim) * half + corner * rim
-    shrink = np.array([0.0, 0.6, 0.985, 1.0, 0.985, 0.6, 0.0])
-    depth = 0.5 * size[2] * np.array([-1.0, -1.0, -1.0, 0.0, 1.0, 1.0, 1.0])
-    plane = shrink[:, None, None] * rim
-    points = centre + plane @ frame[:2] + depth[:, None, None] * frame[2]
-    return points, plane
+    rim = np.sign(rim) * (0.5 * size[:2] - corner) + corner * rim
+    shrink = np.array([0.0, 0.6, 0.985, 1.0, 0.985, 0.6, 0.0])[:, None, None]
+    depth = 0.5 * size[2] * np.array([-1.0, -1.0, -1.0, 0.0, 1.0, 1.0, 1.0])[:, None, None]
+    return centre + shrink * rim @ frame[:2] + depth * frame[2]

@@ -52,7 +52,7 @@ def _bangs(surface: Surface, wavy: float, hair: np.ndarray, rng: np.random.Gener
     heights = surface.marks[10, 1] + surface.unit * rng.uniform(10.0, 28.0, locks)
     lengths = surface.unit * (rng.uniform(35.0, 75.0) + rng.uniform(-8.0, 8.0, locks)) * (1.0 + 0.3 * np.abs(angles))
     drifts = rng.normal(0.0, 0.12, locks) + rng.uniform(-0.2, 0.2)
-    return _hang(surface, (angles, heights, lengths, drifts), int(rng.integers(220, 400)), wavy, hair, rng, slope=1.0)
+    return _hang(surface, (angles, heights, lengths, drifts), int(rng.integers(200, 330)), wavy, hair, rng, slope=1.0)
 
 
 def _swept(surface: Surface, wavy: float, hair: np.ndarray, rng: np.random.Generator) -> Thing:
@@ -63,7 +63,7 @@ def _swept(surface: Surface, wavy: float, hair: np.ndarray, rng: np.random.Gener
     heights = surface.marks[10, 1] + surface.unit * rng.uniform(8.0, 26.0, locks)
     lengths = surface.unit * rng.uniform(50.0, 140.0) * rng.uniform(0.7, 1.2, locks)
     drifts = side * rng.uniform(0.7, 1.6) * rng.uniform(0.7, 1.2, locks)
-    return _hang(surface, (angles, heights, lengths, drifts), int(rng.integers(160, 360)), wavy, hair, rng, slope=0.6)
+    return _hang(surface, (angles, heights, lengths, drifts), int(rng.integers(150, 330)), wavy, hair, rng, slope=0.6)
 
 
 def _loose(surface: Surface, wavy: float, hair: np.ndarray, rng: np.random.Generator) -> Thing:
