@@ -90,16 +90,15 @@ class Crop(NamedTuple):
 
 
 class Landmarks(NamedTuple):
-    """Detected points in MediaPipe's 478-point order; a point that is absent has confidence 0. `height_px` is the
-    detector's own depth estimate, toward the viewer, up to an unknown offset."""
+    """Detected points in MediaPipe's 478-point order, confidence 0 if absent. `height_px` is the detector's own depth
+    estimate, toward the viewer, up to an unknown offset."""
 
     points_px: Float[Array | np.ndarray, "landmarks 2"]
     height_px: Float[Array | np.ndarray, "landmarks"]
     confidence: Float[Array | np.ndarray, "landmarks"]
 
 
-# Finds all faces in an RGB image, largest first. Its `name`, without one the function's own, tells it from others in
-# settings and manifests.
+# Finds all faces in an RGB image, largest first. Its `name`, or the function's own, tells it from others in manifests.
 Detector = Callable[[UInt8[np.ndarray, "height width 3"]], Sequence[Landmarks]]
 
 
@@ -169,8 +168,8 @@ class Raster(NamedTuple):
 
 
 class CoarseFit(NamedTuple):
-    """Result of the coarse stage: whitened coefficients, pose, the shape they make, and how well it explains the
-    landmarks (`residual_px`, weighted rms in image pixels); `finite` is False if the solve broke down."""
+    """Result of the coarse stage: whitened coefficients, pose, their shape, the landmarks' weighted rms distance
+    (`residual_px`, image pixels); `finite` is False if the solve broke down."""
 
     identity: Float[Array, "identity"]
     expression: Float[Array, "expression"]
@@ -181,8 +180,8 @@ class CoarseFit(NamedTuple):
 
 
 class MediumFit(NamedTuple):
-    """Result of the medium stage: the deformed mesh in the object frame, the energy before each Adam step, and the
-    weighted rms landmark distance left (image pixels)."""
+    """Result of the medium stage: the deformed mesh (object frame), the energy before each Adam step, and the weighted
+    rms landmark distance left (image pixels)."""
 
     vertices_mm: Float[Array, "vertices 3"]
     energies: Float[Array, "steps"]
@@ -191,28 +190,33 @@ class MediumFit(NamedTuple):
 
 
 class Parsing(NamedTuple):
-    """What a network sees on a square crop, soft maps in [0, 1]: `indicators` of skin, eyebrow and mouth (lips), which
-    sum to at most 1, and `visible`, 1 less the probability that the pixel shows something in front of the face."""
+    """What a network sees on a square crop, soft maps in [0, 1]: `indicators` of skin, eyebrow and lips, with a sum of
+    at most 1, and `visible`, 1 less the probability that something is in front of the face."""
 
     indicators: Float[Array, "size size 3"]
     visible: Float[Array, "size size"]
 
 
 class Regression(NamedTuple):
-    """What a network makes of a face: its pose in the photo and, in the network's own face model, its whitened
-    coefficients (None in any other)."""
+    """A network's pose of a face in the photo and, in its own face model only, whitened coefficients."""
 
     pose: Pose
     identity: Float[Array, "identity"] | None
     expression: Float[Array, "expression"] | None
 
 
-class FineInputs(NamedTuple):
-    """What the fine stage sees on the square crop.
+class LearnedNormals(NamedTuple):
+    """What a network says of a smooth surface: what its slopes (d height / dx, d height / dy) miss, how far off
+    (radians) the normal may then be, and the probability that skin is seen."""
 
-    `covered` is 1 where the medium mesh is, `prior` in [0, 1] tells where skin may be by geometry alone; `indicators`
-    are soft maps of skin, eyebrow and mouth; `albedo` is the model's mean texture.
-    """
+    slope_change: Float[Array, "height width 2"]
+    spread: Float[Array, "height width"]
+    skin: Float[Array, "height width"]
+
+
+class FineInputs(NamedTuple):
+    """The fine stage's view of the crop: `covered` is 1 where the medium mesh is, `prior` in [0, 1] where skin may be
+    by geometry alone; `indicators` are of skin, eyebrow and mouth; `albedo` is the model's mean texture."""
 
     image: Float[Array, "height width 3"]
     height_px: Float[Array, "height width"]
@@ -223,8 +227,8 @@ class FineInputs(NamedTuple):
 
 
 class FineMaps(NamedTuple):
-    """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours linear to the
-    input's own scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1]."""
+    """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours to the input's own
+    scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1]."""
 
     medium_height_px: Float[Array, "height width"]
     phase1_height_px: Float[Array, "height width"]
@@ -240,11 +244,9 @@ class FineMaps(NamedTuple):
 
 
 class DetailMesh(NamedTuple):
-    """The medium mesh subdivided and displaced along its normals (object frame, millimetres).
-
-    `trust` in [0, 1] is visibility times confidence, by which the displacement is already faded; `facing` is the base
-    normals' component along the line of sight (scaled to z = 1), negative where turned away.
-    """
+    """The medium mesh subdivided and displaced along its normals (object frame, mm). `trust` in [0, 1] is visibility
+    times confidence, by which displacement is already faded; `facing` is the base normals' component along the line of
+    sight (scaled to z = 1), negative where turned away."""
 
     base_mm: Float[Array, "fine_vertices 3"]
     vertices_mm: Float[Array, "fine_vertices 3"]
@@ -256,7 +258,7 @@ class DetailMesh(NamedTuple):
 
 
 class TextureMaps(NamedTuple):
-    """Maps over the model's UV square; row 0 is v = 1, so that the arrays are pictures as stored."""
+    """Maps over the model's UV square; row 0 is v = 1, as pictures are stored."""
 
     albedo: Float[Array, "height width 3"]
     displacement_mm: Float[Array, "height width"]
@@ -266,8 +268,7 @@ class TextureMaps(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StageReport:
-    """What became of one stage: `status` is "ok", "left out" or "failed"; `reason` is a sentence, or empty. With
-    "ok" it says what to know about the result."""
+    """What became of one stage: `status` is "ok", "left out" or "failed"; `reason` a sentence on it, or empty."""
 
     name: str
     status: str

@@ -1,1 +1,1 @@
-"""Trained networks of other people, the only home of haiku."""
+"""Trained networks, our own of normals and those of other people; the only home of haiku."""
