@@ -12,15 +12,20 @@ pores (jaxface/synthetic.py). "ict": ICT-FaceKit's geometry with the same relief
 smooth fields outside ICT's basis. The two need the data set (github.com/ICT-VGL/ICT-FaceKit, folder FaceXModel), named
 by --ict_dir, and are skipped where it is missing. Half of each world's photographs are frontal.
 
+With --bench=FOLDER also on ray-traced pictures that share nothing with our lighting model, by their own judge, model by
+model (8 minutes a model); what counts as accuracy is said there.
+
 With --landmarks=true ICT's faces show all MediaPipe points if the model ict is installed, else 51 of them.
 
 All models get the same landmarks and are judged on the same pixels, those where the faces of all of them are seen.
 """
 
 import importlib.util
+import pathlib
+import tempfile
 
 from absl import app, flags
-from accuracy_study import compare, summary
+from accuracy_study import bench, compare, summary
 from common import faces, ict, report, runner
 from tqdm import tqdm
 
@@ -41,6 +46,8 @@ LANDMARKS = flags.DEFINE_enum(
 PAPER_CASES = flags.DEFINE_integer("paper_cases", 2, "cases that also run the (slow) paper preset", lower_bound=0)
 SEED = flags.DEFINE_integer("seed", 0, "of faces, poses and noise")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "experiments/results", "where accuracy.json and accuracy.md go")
+BENCH = flags.DEFINE_string("bench", None, "folder of ray-traced pictures with exact truth and their judge.py")
+BENCH_CASES = flags.DEFINE_string("bench_cases", "*", "names of such pictures, with wildcards, between commas")
 VERBOSE = flags.DEFINE_bool("verbose", False, "print a line for each case")
 
 
@@ -72,6 +79,19 @@ def measure(
     return record
 
 
+def on_bench(folder: str, names: list[str]) -> tuple[dict[str, list[dict]], list[str]]:
+    """The judge's records of each face model, and their tables."""
+    records, lines = {}, ["## Ray-traced pictures that no model of ours made", ""]
+    for name in names:
+        with tempfile.TemporaryDirectory() as work:
+            records[name] = bench.judge(
+                pathlib.Path(folder), pathlib.Path(work), model=name, pictures=BENCH_CASES.value
+            )
+        rows = [{"": group} | bench.row(rows) for group, rows in bench.groups(records[name]).items()]
+        lines += [f"Model `{name}`:", "", *report.every_column(rows), ""]
+    return records, lines
+
+
 def main(_) -> None:
     """Cases, records, tables, files."""
     counts = {"default": CASES.value, "ict": ICT_CASES.value, "ict off": ICT_OFF_CASES.value}
@@ -98,7 +118,12 @@ def main(_) -> None:
     }  # fmt: skip
     found = summary.summarise(records, list(models))
     lines = report.head("Accuracy on rendered faces", settings) + summary.lines(found)
-    report.write(OUTPUT_DIR.value, "accuracy", lines, {"settings": settings, "summary": found, "cases": records})
+    record = {"settings": settings, "summary": found, "cases": records}
+    if BENCH.value is not None:
+        with runner.sentences():
+            record["bench"], more = on_bench(BENCH.value, list(models))
+        lines += ["", *more]
+    report.write(OUTPUT_DIR.value, "accuracy", lines, record)
 
 
 if __name__ == "__main__":

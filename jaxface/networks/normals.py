@@ -98,7 +98,7 @@ def planes(
     scale = jnp.full_like(grey, jnp.log2(px_per_mm * _FACE_MM / 256.0))
     stacked = jnp.stack(
         [
-            jnp.log(grey + _DARK) - jnp.log(lit + _DARK), jnp.log(grey + _DARK), *jnp.moveaxis(colours - usual, -1, 0),
+            jnp.log(grey + _DARK) - jnp.log(lit + _DARK), jnp.log(grey + _DARK), *jnp.moveaxis(colours - usual[None, None], -1, 0),
             jnp.log(lit + _DARK), by_x / lit, by_y / lit, normals[..., 0], normals[..., 1], normals[..., 2],
             covered, scale, grey,
         ],
@@ -114,7 +114,7 @@ def _mirrored(values: Float[Array, "height width channels"]) -> Float[Array, "he
     """Planes, or the network's numbers (4 of them), of the mirrored picture."""
     odd = _ODD if values.shape[-1] == NUM_PLANES else (0,)
     signs = jnp.array([-1.0 if channel in odd else 1.0 for channel in range(values.shape[-1])])
-    return values[:, ::-1] * signs
+    return values[:, ::-1] * signs[None, None]
 
 
 def find_light(
