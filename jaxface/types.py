@@ -25,10 +25,9 @@ NUM_LANDMARKS = 478  # MediaPipe face mesh: 468 surface points, then 2 x 5 iris 
 # The community's approximate map from the iBUG 68 points; it has no official status. Points 0-16 are the outline of
 # the jaw in the image, not fixed surface points: their places here belong to the face oval, whose points slide.
 IBUG_68 = (
-    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
-    71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389, 71, 63, 105, 66, 107, 336, 296,
+    334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305, 33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380, 61,
+    39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
 )  # fmt: skip
 
 
@@ -51,11 +50,8 @@ class Part(enum.IntEnum):
     """What piece of a head a vertex belongs to; sides are the subject's. Only skin is refined and given relief."""
 
     SKIN = 0
-    RIGHT_EYE = 1
-    LEFT_EYE = 2
-    UPPER_TEETH = 3
-    LOWER_TEETH = 4
-    TONGUE = 5
+    RIGHT_EYE, LEFT_EYE = 1, 2
+    UPPER_TEETH, LOWER_TEETH, TONGUE = 3, 4, 5
     INSIDE = 6  # sockets, gums, lashes and the like
 
 
@@ -207,12 +203,19 @@ class Regression(NamedTuple):
     expression: Float[Array, "expression"] | None
 
 
-class FineInputs(NamedTuple):
-    """What the fine stage sees on the square crop.
+class LearnedNormals(NamedTuple):
+    """What a network says of a smooth surface on the crop: what to add to its slopes dh/dx and dh/dy, how far off the
+    normal may then be (`spread`, radians, one sigma), and how likely bare skin is seen."""
 
-    `covered` is 1 where the medium mesh is, `prior` in [0, 1] tells where skin may be by geometry alone; `indicators`
-    are soft maps of skin, eyebrow and mouth; `albedo` is the model's mean texture.
-    """
+    slope_change: Float[Array, "size size 2"]
+    spread: Float[Array, "size size"]
+    skin: Float[Array, "size size"]
+
+
+class FineInputs(NamedTuple):
+    """What the fine stage sees on the square crop: `covered` is 1 where the medium mesh is, `prior` in [0, 1] tells
+    where skin may be by geometry alone; `indicators` are soft maps of skin, eyebrow and mouth; `albedo` is the model's
+    mean texture."""
 
     image: Float[Array, "height width 3"]
     height_px: Float[Array, "height width"]
@@ -240,11 +243,9 @@ class FineMaps(NamedTuple):
 
 
 class DetailMesh(NamedTuple):
-    """The medium mesh subdivided and displaced along its normals (object frame, millimetres).
-
-    `trust` in [0, 1] is visibility times confidence, by which the displacement is already faded; `facing` is the base
-    normals' component along the line of sight (scaled to z = 1), negative where turned away.
-    """
+    """The medium mesh subdivided and displaced along its normals (object frame, millimetres): `trust` in [0, 1] is
+    visibility times confidence, by which the displacement is already faded; `facing` is the base normals' component
+    along the line of sight (scaled to z = 1), negative where turned away."""
 
     base_mm: Float[Array, "fine_vertices 3"]
     vertices_mm: Float[Array, "fine_vertices 3"]
