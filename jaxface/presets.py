@@ -14,7 +14,8 @@ from jaxface.energies.albedo import AlbedoWeights
 from jaxface.energies.depth import DepthWeights
 from jaxface.energies.face import CoarseWeights
 from jaxface.energies.laplacian import DeformationWeights
-from jaxface.energies.scene import FineTerms, Phase, Unknown, albedo_term, height_term, specular_term
+from jaxface.energies.scene import FineTerms, Phase, Unknown, albedo_term, height_term, slope_term, specular_term
+from jaxface.energies.slopes import SlopeWeights
 from jaxface.energies.specular import SpecularWeights
 from jaxface.energies.trust import LandmarkTrust
 from jaxface.imaging.spectral import precondition
@@ -70,12 +71,14 @@ COARSE = CoarseWeights(
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """A named choice of everything: the coarse fit, which with `coarse_shading` goes on to fit the skin's shading
-    (ours), the same once a clip's person is known (`settled`), Eq. 3, and Eqs. 4 to 9."""
+    (ours), the same once a clip's person is known (`settled`), Eq. 3, and Eqs. 4 to 9, and these as a network's
+    normals lead them (ours), None where none may."""
 
     coarse: CoarseWeights
     settled: CoarseWeights
     medium: DeformationWeights
     fine: FineTerms
+    learned_normals: FineTerms | None
     coarse_shading: bool = dataclasses.field(metadata={"static": True})
 
 
@@ -102,7 +105,7 @@ def paper(*, size: int = 512) -> Preset:
         phase1=phase(EQ9_PHASE1, rate=0.015),  # pixels
         phase2=phase(EQ9_PHASE2, rate=0.05),
     )
-    return Preset(coarse=COARSE, settled=_SETTLED, medium=EQ3, fine=fine, coarse_shading=False)
+    return Preset(coarse=COARSE, settled=_SETTLED, medium=EQ3, fine=fine, learned_normals=None, coarse_shading=False)
 
 
 @functools.cache
@@ -131,7 +134,26 @@ def default(*, size: int = 512) -> Preset:
     # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
     # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
     medium = EQ3._replace(stiffness=20.0)
-    return Preset(coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, coarse_shading=True)
+    return Preset(
+        coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, learned_normals=_led(fine, scale=scale),
+        coarse_shading=True,
+    )  # fmt: skip
+
+
+def _led(fine: FineTerms, *, scale: float) -> FineTerms:
+    """The same where a network's normals lead the surface: its shape first, then its detail."""
+
+    def phase(*, smoothness: float, num_steps: int) -> Phase:
+        smoothness = smoothness * scale**2
+        height = Unknown(
+            "height_px", slope_term, SlopeWeights(1.2e-4 / scale**2, smoothness, gradient=0.05, outlier=8.0), rate=0.15,
+            cosine=True, precondition=functools.partial(precondition, cutoff=0.02 / scale**2, bending=smoothness),
+        )  # fmt: skip
+        return Phase((height,), num_steps=num_steps)
+
+    return dataclasses.replace(
+        fine, phase1=phase(smoothness=7.5, num_steps=20), phase2=phase(smoothness=0.075, num_steps=40)
+    )
 
 
 PRESETS = {"paper": paper, "default": default}

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxface.energies.scene import FineTerms
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
 from jaxface.presets import Preset
@@ -19,7 +20,7 @@ from jaxface.rendering.camera import cropped, face_crop, face_extent
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
 from jaxface.state import Shared, State, View, as_floats, observed, shading_residuals
-from jaxface.types import Crop, DetailMesh, FineMaps, Pose, TextureMaps
+from jaxface.types import Crop, DetailMesh, FineMaps, LearnedNormals, Pose, TextureMaps
 from jaxface.verdicts import Figures, Verdict, deformation_figures, face_figures, holds, judge, phase_figures
 
 
@@ -99,22 +100,51 @@ def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     return state._replace(shape_mm=deformed.vertices_mm), figures | _compared(residuals)
 
 
+def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """What the network says of the medium surface; nothing, if that cannot be used."""
+    from jaxface.networks import normals  # type: ignore[attr-defined]
+
+    inputs = observed(state.shape_mm, state.fit.pose, view, shared)
+    crop_pose, _ = cropped(state.fit.pose, view.camera, view.crop)
+    said = normals.predict(shared.network, inputs.image, inputs.height_px, inputs.covered, jnp.exp(crop_pose.log_scale))
+    finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
+    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)}
+    usable = holds(NORMALS.name, judge(NORMALS.name, figures))
+    ones = jnp.ones_like(inputs.covered)
+    nothing = LearnedNormals(jnp.zeros_like(said.slope_change), jnp.pi * ones, ones)
+    said = jax.tree.map(lambda ours, none: jnp.where(usable, ours, none), said, nothing)
+    scene = fine.led_scene(inputs, said)
+    return state._replace(normals=said, scene=scene, phase1_height_px=scene.initial_height_px), figures
+
+
 def _light(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """Light, albedo and highlights on the medium surface."""
-    scene = fine.light_and_albedo(observed(state.shape_mm, state.fit.pose, view, shared), shared.preset.fine)
-    state = state._replace(scene=scene, phase1_height_px=scene.initial_height_px)
+    """Light, albedo and highlights, on the medium surface or on the one that the network led."""
+    inputs = observed(state.shape_mm, state.fit.pose, view, shared)
+    scene = fine.light_and_albedo(inputs, _fine_terms(shared), moved=state.scene)
+    if state.scene is None:
+        state = state._replace(phase1_height_px=scene.initial_height_px)
+    state = state._replace(scene=scene)
     return state, {"counts": view.counts, "finite": scene.finite, "skin_share": jnp.mean(scene.mask > 0.5)}
 
 
 def _phase1(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    scene = fine.solve(state.scene, shared.preset.fine.phase1)
+    scene = fine.solve(state.scene, _fine_terms(shared).phase1)
     height_px = fine.shown_height(scene)
     return state._replace(scene=scene, phase1_height_px=height_px), phase_figures(scene, height_px)
 
 
 def _phase2(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    scene = fine.solve(state.scene, shared.preset.fine.phase2)
+    scene = fine.solve(state.scene, _fine_terms(shared).phase2)
     return state._replace(scene=scene), phase_figures(scene, fine.shown_height(scene))
+
+
+def _led(shared: Shared) -> bool:
+    return shared.network is not None and shared.preset.learned_normals is not None
+
+
+def _fine_terms(shared: Shared) -> FineTerms:
+    """Of Eqs. 4 to 9, as what leads the surface wants them."""
+    return cast(FineTerms, shared.preset.learned_normals) if _led(shared) else shared.preset.fine
 
 
 def _displace(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
@@ -145,11 +175,11 @@ REGRESSION = Stage("regression", _regress, _nothing_regressed)
 COARSE = Stage("coarse", _fit, _as_found)
 COARSE_SHADING = Stage("coarse shading", _fit_shading, _unshaded)
 MEDIUM = Stage("medium", _deform)
+NORMALS = Stage("learned normals", _learn, _as_found)
 LIGHT = Stage("light and albedo", _light, _nothing_seen)
 PHASE1 = Stage("fine phase 1", _phase1)
 PHASE2 = Stage("fine phase 2", _phase2)
 DETAIL = Stage("detail", _displace, _as_found)
-SURFACE = (LIGHT, PHASE1, PHASE2, DETAIL)  # from a shape to a detailed mesh
 
 
 def cut_out(state: State, view: View, *, shared: Shared, size: int) -> Crop:
@@ -162,11 +192,16 @@ def shape_stages(preset: Preset) -> tuple[Stage, ...]:
     return (COARSE_SHADING, MEDIUM) if preset.coarse_shading else (MEDIUM,)
 
 
+def surface_stages(shared: Shared) -> tuple[Stage, ...]:
+    """From a shape to a detailed mesh; one that a network leads moves before light and colours are found on it."""
+    return (NORMALS, PHASE1, PHASE2, LIGHT, DETAIL) if _led(shared) else (LIGHT, PHASE1, PHASE2, DETAIL)
+
+
 def compile_all(views: View, shared: Shared, *, size: int, wanted: Callable[[], bool]) -> None:
     """Compiles what follows for photos without networks, in the order of need, while it is `wanted`."""
     crop, state = frame_map(cut_out, size=size), State()
     window: Any = jax.ShapeDtypeStruct((len(views.counts), size, size, 3), jnp.float32)
-    for stage in (COARSE, *shape_stages(shared.preset), *SURFACE):
+    for stage in (COARSE, *shape_stages(shared.preset), *surface_stages(shared)):
         if not wanted():
             return
         state, _ = mapped(stage).ahead(state, views, shared=shared)

@@ -18,7 +18,18 @@ from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
 from jaxface.stages import observe
 from jaxface.templates import Templates
-from jaxface.types import Camera, CoarseFit, Crop, DetailMesh, FineInputs, Landmarks, Parsing, Pose, Regression
+from jaxface.types import (
+    Camera,
+    CoarseFit,
+    Crop,
+    DetailMesh,
+    FineInputs,
+    Landmarks,
+    LearnedNormals,
+    Parsing,
+    Pose,
+    Regression,
+)
 
 Picture = UInt8[Array, "size size 3"] | Float[Array, "size size 3"]
 
@@ -42,22 +53,26 @@ class View(NamedTuple):
 
 class State(NamedTuple):
     """What is known of the face, None before the stage that finds it: coarse fit, medium shape (object frame), how far
-    the photo is from the shading of the coarse shape left out and of the one kept, the crop as Eqs. 4 to 9 see it, the
-    first phase's height map as it is shown, and the displaced mesh."""
+    the photo is from the shading of the coarse shape left out and of the one kept, what a network says of
+    the medium shape's normals, None without one, the crop as Eqs. 4 to 9 see it, the first phase's height map as it is
+    shown, and the displaced mesh."""
 
     fit: CoarseFit = _UNKNOWN
     shape_mm: Float[Array, "vertices 3"] = _UNKNOWN
     shading_residuals: Float[Array, "2"] = _UNKNOWN
+    normals: LearnedNormals | None = None
     scene: Scene = _UNKNOWN
     phase1_height_px: Float[Array, "size size"] = _UNKNOWN
     mesh: DetailMesh = _UNKNOWN
 
 
 class Shared(NamedTuple):
-    """What all frames see. The preset is that of the crop's size."""
+    """What all frames see. The preset is that of the crop's size; `network` holds the parameters of the one that tells
+    normals, None without it."""
 
     templates: Templates
     preset: Preset
+    network: Any = None
 
 
 # Programs within programs, compiled with each but traced once: stages share them.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxface.energies.scene import Scene
+from jaxface.energies.slopes import slope_misfit
 from jaxface.geometry.normals import depth_normals
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
@@ -93,6 +94,10 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
             "its shading explains the photo worse than the coarse shape's",
         ),
     ),
+    "learned normals": (
+        Limit(lambda f: f["finite"], "what the network says of the normals is not finite"),
+        Limit(lambda f: f["skin_share"] > 0.02, "the network sees no skin where the face is"),
+    ),
     "light and albedo": (
         Limit(lambda f: f["counts"] > 0.0, "the frame does not count"),
         Limit(lambda f: f["finite"], "the optimisation did not stay finite"),
@@ -151,7 +156,8 @@ def deformation_figures(
 
 
 def phase_figures(scene: Scene, height_px: Float[Array, "height width"]) -> Figures:
-    """What is known of a refined height map, as it will be shown."""
+    """What is known of a refined height map, as it will be shown. `residual` is what the evidence that led it asks for
+    in vain: the photo, or a network's slopes."""
     kept, medium_px = scene.mask > 0.5, scene.initial_height_px
     count = jnp.maximum(jnp.sum(kept), 1)
     cosine = jnp.sum(depth_normals(medium_px) * depth_normals(height_px), axis=-1)
@@ -160,15 +166,17 @@ def phase_figures(scene: Scene, height_px: Float[Array, "height width"]) -> Figu
     return {
         "finite": scene.finite & jnp.all(jnp.isfinite(height_px)),
         "skin_share": jnp.mean(kept.astype(jnp.float32)),
-        "residual_medium": _photometric_residual(scene, medium_px),
-        "residual": _photometric_residual(scene, height_px),
+        "residual_medium": _residual(scene, medium_px),
+        "residual": _residual(scene, height_px),
         "turn_degrees": jnp.degrees(turn),
         "move_share": move / kept.shape[0],
     }
 
 
-def _photometric_residual(scene: Scene, height_px: Array) -> Array:
-    """Weighted rms of I' - I with the scene's light, albedo and specular, for any height map."""
+def _residual(scene: Scene, height_px: Array) -> Array:
+    """Weighted rms of I' - I with the scene's light, albedo and specular, or of slopes, for any height map."""
+    if scene.slopes is not None:
+        return slope_misfit(height_px - scene.initial_height_px, scene.slopes)
     rendered = render(scene.albedo, shading(depth_normals(height_px), scene.light), scene.specular)
     weight = scene.mask[..., None] ** 2
     return jnp.sqrt(jnp.sum(weight * (rendered - scene.image) ** 2) / jnp.maximum(3.0 * jnp.sum(weight), 1e-6))

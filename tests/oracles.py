@@ -130,6 +130,25 @@ def depth_energy(height, image, albedo, specular, light, initial, mask, weights,
     return value
 
 
+def slope_energy(change, asked, weight, keep, weights, sure):
+    """Eq. 9 with slopes asked for, and what stands beside it; x, then y in `asked` and `weight`."""
+    position, smoothness, gradient, outlier = weights
+    rows, columns = change.shape
+    shown, scale = keep * change, (outlier * sure) ** 2
+    value = position * np.sum(change**2)
+    for y in range(rows):
+        for x in range(columns):
+            around = 0.0
+            for v, u in ((y, x + 1), (y + 1, x), (y, x - 1), (y - 1, x)):
+                around += shown[min(max(v, 0), rows - 1), min(max(u, 0), columns - 1)] - shown[y, x]
+            value += smoothness * around**2
+            for axis, (v, u) in enumerate(((y, x + 1), (y + 1, x))):
+                slope = shown[v, u] - shown[y, x] if v < rows and u < columns else 0.0
+                squared = weight[axis, y, x] * (slope - asked[axis, y, x]) ** 2
+                value += squared * scale / (squared + scale) + gradient * slope**2
+    return value
+
+
 def check_gradient(function, x, gradient, *, seed=0, step=1e-3, tolerance=2e-2):
     """Central differences along random directions, in float64 against the float32 gradient."""
     directions = np.random.default_rng(seed).standard_normal((3, *x.shape))

@@ -28,7 +28,7 @@ ALLOWED = {
     "verdicts": INNER,
     "execution": CORE,
     "mapping": CORE | {"execution"},
-    "program": PROGRAM,
+    "program": PROGRAM | {"networks"},
     "io": CORE,
     "export": CORE | {"io"} | set(LEAVES),
     "networks": CORE | set(LEAVES),

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface import program
+from jaxface import presets, program
 from jaxface.energies.scene import Scene
+from jaxface.energies.slopes import Slopes
 from jaxface.geometry.normals import depth_normals
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import shading
+from jaxface.state import Shared
 from jaxface.types import CoarseFit, MediumFit
 from jaxface.verdicts import LIMITS, deformation_figures, face_figures, holds, judge, phase_figures, reason
 
@@ -26,6 +28,7 @@ GOOD = {
     "coarse shading": FACE | SHADED | {"residual_before_px": 1.5, "face_px": 200.0},
     "person": {"finite": True, "turned_degrees": 20.0, "residual_share": 0.02},
     "medium": SHADED | {"finite": True, "largest_move_mm": 4.0, "flipped_share": 0.0, "energy_ratio": 0.5},
+    "learned normals": {"finite": True, "skin_share": 0.4},
     "light and albedo": {"counts": 1.0, "finite": True},
     "fine phase 1": PHASE,
     "fine phase 2": PHASE,
@@ -52,6 +55,7 @@ BAD = {
     "medium": [({"finite": False}, "finite"), ({"largest_move_mm": 40.0}, "40 mm"),
                ({"flipped_share": 0.012}, "1.2%"), ({"energy_ratio": 1.1}, "rose"),
                ({"shading_residual": 0.031}, "worse")],
+    "learned normals": [({"finite": False}, "finite"), ({"skin_share": 0.01}, "no skin")],
     "light and albedo": [({"counts": 0.0}, "does not count"), ({"finite": False}, "finite")],
     "fine phase 1": BAD_PHASE,
     "fine phase 2": BAD_PHASE,
@@ -109,7 +113,9 @@ def test_a_surface_that_does_not_move_need_not_be_displaced():
 
 def test_a_photo_and_a_clip_are_judged_by_one_table():
     """The stages are records that both run; where a clip has its own, the table has its limits too."""
-    stages = (program.REGRESSION, program.COARSE, program.COARSE_SHADING, program.MEDIUM, *program.SURFACE)
+    surfaces = [program.surface_stages(Shared(None, presets.default(), network=network)) for network in (None, {})]
+    assert surfaces[0] == program.surface_stages(Shared(None, presets.paper(), network={}))  # which knows of none
+    stages = (program.REGRESSION, program.COARSE, program.COARSE_SHADING, program.MEDIUM, *sum(surfaces, ()))
     assert {stage.name for stage in stages} | {"parsing", "person"} == set(LIMITS)
 
 
@@ -194,6 +200,17 @@ def test_the_residual_counts_only_where_it_is_trusted():
     assert phase_figures(SCENE._replace(image=spoilt), SCENE.height_px)["residual"] < 1e-4
     brighter = phase_figures(SCENE._replace(image=SCENE.image + np.float32(0.1)), SCENE.height_px)
     assert brighter["residual"] == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_surface_that_slopes_lead_is_held_against_them():
+    change = SCENE.height_px - SCENE.initial_height_px
+    asked = np.stack([np.diff(change, axis=axis, append=change[:, -1:] if axis else change[-1:]) for axis in (1, 0)])
+    slopes = Slopes(asked, np.stack([SCENE.mask] * 2), SCENE.mask)
+    led = SCENE._replace(slopes=slopes, image=SCENE.image + np.float32(0.1))  # which nobody asks here
+    figures = phase_figures(led, SCENE.height_px)
+    assert told("fine phase 2", figures) == "" and figures["residual"] < 1e-4
+    assert figures["residual_medium"] == pytest.approx(np.sqrt(np.mean(asked[:, INSIDE] ** 2)), rel=1e-3)
+    assert "worse" in told("fine phase 2", phase_figures(led, SCENE.initial_height_px - change))
 
 
 BLACK = {name: np.zeros_like(SCENE.image) for name in ("image", "albedo", "specular")}  # any surface explains it

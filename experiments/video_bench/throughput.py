@@ -156,7 +156,7 @@ def _finish(
     view = view._replace(crop=crops, window=_windows(images, crops, size))
     state, _ = FrameMap(functools.partial(put, size=size), devices=devices)(face, view.camera, shared=person)
     shared = Shared(person.shared.templates, presets.default(size=size))
-    for stage in program.SURFACE:
+    for stage in program.surface_stages(shared):
         state, _ = timed(stage.name, functools.partial(program.step, stage=stage), state, view, shared=shared)
     sums = no_detail(shared.templates.detail)
     before = (jnp.asarray(view.counts), unseen_detail(num_vertices=sums.weight.shape[0]), sums)

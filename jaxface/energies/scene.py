@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxface.energies.albedo import AlbedoWeights, albedo_energy
 from jaxface.energies.depth import DepthWeights, depth_energy
+from jaxface.energies.slopes import Slopes, SlopeWeights, slope_energy
 from jaxface.energies.specular import SpecularWeights, specular_energy
 from jaxface.geometry.normals import depth_normals
 from jaxface.rendering import lighting
@@ -25,7 +26,8 @@ class Scene(NamedTuple):
     """What is known of a square crop; images in [0, 1], heights in crop pixels toward the viewer.
 
     `covered` is 1 where the medium mesh is, `mask` in [0, 1] where its skin is seen; `shading` is that of `height_px`;
-    beta_0 of Eq. 8 is `initial_specular`, d_0 of Eq. 9 `initial_height_px`.
+    beta_0 of Eq. 8 is `initial_specular`, d_0 of Eq. 9 `initial_height_px`. `slopes` are those that a network asks for,
+    if one leads the surface.
     """
 
     image: Float[Array, "height width 3"]
@@ -40,6 +42,7 @@ class Scene(NamedTuple):
     height_px: Float[Array, "height width"]
     shading: Float[Array, "height width 3"]
     finite: Bool[Array, ""]
+    slopes: Slopes | None = None
 
 
 Term = Callable[[Scene, Any], Float[Array, ""]]
@@ -86,7 +89,8 @@ class FineTerms:
 
 def with_value(scene: Scene, value: Array, *, name: str) -> Scene:
     """The scene with one field exchanged; its shading follows its height."""
-    scene = scene._replace(**{name: value})
+    changes: dict[str, Any] = {name: value}
+    scene = scene._replace(**changes)
     if name == "height_px":
         scene = scene._replace(shading=lighting.shading(depth_normals(value), scene.light))
     return scene
@@ -115,3 +119,9 @@ def height_term(scene: Scene, weights: DepthWeights, *, as_printed: bool = False
         scene.height_px, image=scene.image, albedo=scene.albedo, specular=scene.specular, light=scene.light,
         initial_height_px=scene.initial_height_px, mask=scene.mask, weights=weights, as_printed=as_printed,
     )  # fmt: skip
+
+
+def slope_term(scene: Scene, weights: SlopeWeights) -> Float[Array, ""]:
+    """Eq. 9 with the slopes that a network asks for (`slope_energy`)."""
+    assert scene.slopes is not None
+    return slope_energy(scene.height_px - scene.initial_height_px, scene.slopes, weights=weights)

@@ -1,46 +1,75 @@
 """Fine stage, Jin et al. (2021) Sec. 3.4: light, albedo, specular, then the height map in two phases (Eqs. 4 to 9).
 
-What is minimised is a record of terms (`energies.scene.FineTerms`), which a preset fills.
+Where a network's normals lead the surface (ours), that moves first, and light and colours are found on it. What is
+minimised is a record of terms (`energies.scene.FineTerms`), which a preset fills.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface.energies.scene import FineTerms, Phase, Scene, Unknown, with_value
+from jaxface.energies.slopes import slopes_asked
 from jaxface.geometry.normals import depth_normals
 from jaxface.imaging.filters import gaussian_blur
 from jaxface.rendering.appearance import continue_albedo, fill_outside
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import sh_basis, shading
 from jaxface.solvers.adam import cosine_rates, minimise_in_turn
-from jaxface.types import FineInputs, FineMaps
+from jaxface.types import FineInputs, FineMaps, LearnedNormals
 
 _RIM = 0.006  # of the crop's side: softness of the mask's rim
 
 
-def run(inputs: FineInputs, terms: FineTerms) -> FineMaps:
-    """Refines the medium height map on one crop, unjudged; pure, for jit and vmap.
+def run(inputs: FineInputs, terms: FineTerms, *, normals: LearnedNormals | None = None) -> FineMaps:
+    """Refines the medium height map on one crop, unjudged; pure, for jit and vmap. With `normals` the terms must be
+    those that a network leads.
 
     Never raises on data: `finite` tells whether every number stayed finite.
     """
-    phase1 = solve(light_and_albedo(inputs, terms), terms.phase1)
+    begin = light_and_albedo(inputs, terms) if normals is None else led_scene(inputs, normals)
+    phase1 = solve(begin, terms.phase1)
     phase2 = solve(phase1, terms.phase2)
-    return make_maps(phase2, phase1_height_px=shown_height(phase1))
+    last = phase2 if normals is None else light_and_albedo(inputs, terms, moved=phase2)
+    return make_maps(last, phase1_height_px=shown_height(phase1))
 
 
-def light_and_albedo(inputs: FineInputs, terms: FineTerms) -> Scene:
-    """The scene before its surface moves: light (Eqs. 4, 5), albedo (Eq. 6) and highlights (beta_0 of Eq. 8)."""
+def led_scene(inputs: FineInputs, normals: LearnedNormals) -> Scene:
+    """The scene before its surface moves where a network leads it; nothing is known of its light yet.
+
+    Bare skin is where the network sees it and geometry allows; brows are the network's to judge.
+    """
     height_px = fill_outside(inputs.height_px, inputs.covered)
-    normals = depth_normals(height_px)
+    brow = inputs.covered * inputs.indicators[..., 1]
+    mask = normals.skin * jnp.maximum(inputs.prior, brow)
+    slopes = slopes_asked(normals, height_px, mask=mask)
+    nothing, light = jnp.zeros_like(inputs.image), _even_light()
+    return Scene(
+        image=inputs.image, covered=inputs.covered, mask=mask, light=light, mean_albedo=inputs.albedo,
+        albedo=inputs.albedo, specular=nothing, initial_specular=nothing, initial_height_px=height_px,
+        height_px=height_px, shading=shading(depth_normals(height_px), light), finite=jnp.array(True), slopes=slopes,
+    )  # fmt: skip
+
+
+def light_and_albedo(inputs: FineInputs, terms: FineTerms, *, moved: Scene | None = None) -> Scene:
+    """The scene with its light (Eqs. 4, 5), albedo (Eq. 6) and highlights (beta_0 of Eq. 8): on the medium surface, or
+    on one that a network's normals have `moved`, where their skin is."""
+    if moved is None:
+        initial_px = height_px = shown_px = fill_outside(inputs.height_px, inputs.covered)
+    else:
+        initial_px, height_px, shown_px = moved.initial_height_px, moved.height_px, shown_height(moved)
+        inputs = inputs._replace(prior=moved.mask)
+    normals = depth_normals(shown_px)
     light, mean_albedo, albedo, mask = terms.appearance(inputs, normals)
     nothing = jnp.zeros_like(inputs.image)
     scene = Scene(
         image=inputs.image, covered=inputs.covered, mask=mask, light=light, mean_albedo=mean_albedo, albedo=albedo,
-        specular=nothing, initial_specular=nothing, initial_height_px=height_px, height_px=height_px,
+        specular=nothing, initial_specular=nothing, initial_height_px=initial_px, height_px=height_px,
         shading=shading(normals, light), finite=jnp.array(True),
     )  # fmt: skip
+    if moved is not None:  # shadow and shine mislead the light, not the network
+        scene = scene._replace(mask=moved.mask, finite=moved.finite, slopes=moved.slopes)
     scene = solve(scene, terms.albedo)
-    specular, initial_specular = terms.highlights(scene.image, render(scene.albedo, scene.shading), mask)
+    specular, initial_specular = terms.highlights(scene.image, render(scene.albedo, scene.shading), scene.mask)
     return scene._replace(specular=specular, initial_specular=initial_specular)
 
 
@@ -77,8 +106,11 @@ def _of_blocks(unknown: Unknown, scene_of):
 
 def shown_height(scene: Scene) -> Float[Array, "height width"]:
     """The height map, which towards the mask's rim returns to the medium's, so that no step is left."""
-    soft = gaussian_blur(scene.mask, sigma=_RIM * scene.mask.shape[0])
-    keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
+    if scene.slopes is None:
+        soft = gaussian_blur(scene.mask, sigma=_RIM * scene.mask.shape[0])
+        keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
+    else:
+        keep = scene.slopes.keep
     return scene.initial_height_px + keep * (scene.height_px - scene.initial_height_px)
 
 
@@ -104,10 +136,14 @@ def make_maps(scene: Scene, *, phase1_height_px: Float[Array, "height width"]) -
 
 def plain_scene(scene: Scene) -> Scene:
     """In place of a scene that is no good: the medium shape, the photo as albedo under even light, no skin."""
-    light = jnp.zeros_like(scene.light).at[0].set(1.0 / sh_basis(jnp.array([0.0, 0.0, 1.0]))[0])
     nothing = jnp.zeros_like(scene.image)
     plain = scene._replace(
-        mask=jnp.zeros_like(scene.mask), light=light, mean_albedo=scene.image, albedo=scene.image, specular=nothing,
-        initial_specular=nothing, finite=jnp.array(True),
+        mask=jnp.zeros_like(scene.mask), light=_even_light(), mean_albedo=scene.image, albedo=scene.image,
+        specular=nothing, initial_specular=nothing, finite=jnp.array(True),
     )  # fmt: skip
     return with_value(plain, scene.initial_height_px, name="height_px")
+
+
+def _even_light() -> Float[Array, "9 3"]:
+    """Under which every surface has the shading 1."""
+    return jnp.zeros((9, 3), jnp.float32).at[0].set(1.0 / sh_basis(jnp.array([0.0, 0.0, 1.0]))[0])

@@ -142,7 +142,7 @@ def _refine_chunk(
     views = views._replace(counts=np.where(np.arange(run.chunk) < number, views.counts, np.float32(0.0)))
     state, _ = run.call(frame_map(put, size=run.settings.size), faces, views.camera, shared=fused.person)
     verdicts = {}
-    for stage in program.SURFACE:
+    for stage in program.surface_stages(run.full):
         state, verdicts[stage.name] = run.stage(stage, state, views, shared=run.full)
     strength = DETAIL_STRENGTH * run.settings.smooth if run.settings.ordered else 0.0
     with run.timeline.lane("device"):

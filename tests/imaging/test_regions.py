@@ -1,7 +1,7 @@
 import numpy as np
 
 from jaxface.imaging import regions
-from jaxface.imaging.spectral import CUTOFF, precondition
+from jaxface.imaging.spectral import precondition
 
 
 def test_mean_albedo_recovers_region_colours_under_uneven_shading():
@@ -29,4 +29,7 @@ def test_preconditioner_multiplies_each_wave_by_its_response():
     y, x = np.mgrid[:37, :29]
     fy, fx = 2 * np.pi * 3 / 37, 2 * np.pi * 5 / 29
     wave = np.cos(fy * y + fx * x).astype(np.float32)
-    np.testing.assert_allclose(precondition(wave), wave / np.sqrt(CUTOFF + fy**2 + fx**2), atol=1e-4)
+    squared = fy**2 + fx**2
+    for cutoff, bending in ((0.01, 0.0), (0.003, 2.0)):
+        expected = wave / np.sqrt(cutoff + squared + bending * squared**2)
+        np.testing.assert_allclose(precondition(wave, cutoff=cutoff, bending=bending), expected, atol=1e-4)

@@ -15,7 +15,7 @@ from jaxface.detection.face_regressor import FaceRegression, TddfaWeights
 from jaxface.energies.landmarks import FaceUnknowns
 from jaxface.models import tools
 from jaxface.morphable.pose import rotation_matrix
-from jaxface.program import SURFACE
+from jaxface.program import surface_stages
 from jaxface.state import Shared, State, View
 from jaxface.tracking import person_fit, second_pass
 from jaxface.tracking.frame_steps import TrackedPerson
@@ -150,7 +150,7 @@ def judged(name: str, **figures) -> Verdict:
     ],
 )
 def test_the_note_of_a_frame_is_the_first_stage_left_out_of_it(name, figures, note):
-    names = [stage.name for stage in SURFACE]
+    names = [stage.name for stage in surface_stages(Shared(None, presets.default()))]
     verdicts = {each: judged(each, **(figures if each == name else {})) for each in names}
     assert [second_pass._note(verdicts, row) for row in (0, 1)] == ["", f"{name} left out: {note}"]
     later = {each: judged(each, largest_mm=0.0) for each in names}
