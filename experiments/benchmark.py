@@ -112,7 +112,7 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
     state = add_stage(*steps[0])
     crop = face_crop(state.shape_mm, state.fit.pose, camera, model=model, size=size)
     view = view._replace(crop=crop, window=jnp.asarray(crop_window(np.asarray(face.image), crop, size=size)))
-    for stage in (*program.shape_stages(preset), *program.surface_stages(shared)):
+    for stage in (*program.shape_stages(shared), *program.surface_stages(shared)):
         steps.append((stage, state, view))
         state = add_stage(*steps[-1])
     add("textures", _finish, state, view, shared)

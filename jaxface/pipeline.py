@@ -140,7 +140,7 @@ def _reconstruct_batch(
         state, reasons = run_stages([program.COARSE], state, views, shared=shared, log=log, rows=rows)
         if not all(reasons):
             views = photos.cut(seen, views, state, used, log, size=settings.size, shared=shared)
-            stages = (*program.shape_stages(shared.preset), *program.surface_stages(shared))
+            stages = (*program.shape_stages(shared), *program.surface_stages(shared))
             state, _ = run_stages(stages, state, views, shared=shared, log=log, rows=rows)
             told = settings._asdict() | {"preset": settings.preset if isinstance(settings.preset, str) else "own"}
             results |= photos.records(seen, state, views, shared=shared, settings=told, log=log)

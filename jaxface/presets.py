@@ -46,6 +46,11 @@ EQ3 = DeformationWeights(
     anchor=0.005,  # ours: pull towards the coarse place; keeps hidden sides from extrapolation
     stiffness=1.0,
     outlier_mm=5.0,  # ours: from here on a landmark that disagrees with its neighbours is let go
+    normals=0.0,
+    normal_least=0.08,
+    normal_outlier=3.0,
+    depth=1.0,
+    beyond=0.0,
 )
 
 # Noise and priors of the coarse fit (ours), measured on detections in rendered faces (experiments/fit_sweep.py).
@@ -64,6 +69,9 @@ COARSE = CoarseWeights(
     skin_spread=0.08,  # of the skin's brightness about its shading, as a share
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
     skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
+    normal_least=0.08,
+    normal_independent=150.0,
+    normal_outlier=3.0,
 )  # fmt: skip
 
 
@@ -133,7 +141,7 @@ def default(*, size: int = 512) -> Preset:
     )
     # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
     # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
-    medium = EQ3._replace(stiffness=20.0)
+    medium = EQ3._replace(stiffness=20.0, normals=5.0, depth=0.1, beyond=0.01)
     return Preset(
         coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, learned_normals=_led(fine, scale=scale),
         coarse_shading=True,

@@ -12,15 +12,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxface.energies.normals import misfit_degrees, normals_seen
 from jaxface.energies.scene import FineTerms
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
-from jaxface.presets import Preset
-from jaxface.rendering.camera import cropped, face_crop, face_extent
+from jaxface.networks import normals
+from jaxface.rendering.appearance import fill_outside
+from jaxface.rendering.camera import cropped, face_crop, face_extent, project
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
 from jaxface.state import Shared, State, View, as_floats, observed, shading_residuals
-from jaxface.types import Crop, DetailMesh, FineMaps, LearnedNormals, Pose, TextureMaps
+from jaxface.types import Crop, DetailMesh, FineInputs, FineMaps, LearnedNormals, Pose, TextureMaps
 from jaxface.verdicts import Figures, Verdict, deformation_figures, face_figures, holds, judge, phase_figures
 
 
@@ -100,13 +102,60 @@ def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     return state._replace(shape_mm=deformed.vertices_mm), figures | _compared(residuals)
 
 
+def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """The coarse fit gone on with the normals that the network sees."""
+    templates, before = shared.templates, state.fit
+    inputs, height_px, said = _look(before.vertices_mm, before.pose, view, shared)
+    seen = normals_seen(said, height_px)
+    fit = coarse.fit_normals(
+        before, view.landmarks, seen, view.crop, model=templates.model, patches=templates.patches, camera=view.camera,
+        weights=shared.preset.coarse,
+    )  # fmt: skip
+    state = state._replace(seen=seen)
+    _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
+    figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
+    figures |= {"skin_share": jnp.mean(inputs.covered * said.skin)}
+    figures |= _inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), state, view, shared)
+    return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
+
+
+def _deform_to_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """The medium stage, led by what the network sees too."""
+    templates, fit = shared.templates, state.fit
+    deformed = medium.run(
+        fit, view.landmarks, model=templates.model, template=templates.medium, camera=view.camera,
+        weights=shared.preset.medium, seen=state.seen, crop=view.crop,
+    )  # fmt: skip
+    figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
+    figures |= _inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state, view, shared)
+    return state._replace(shape_mm=deformed.vertices_mm), figures
+
+
+def _look(
+    shape_mm: Array, pose: Pose, view: View, shared: Shared
+) -> tuple[FineInputs, Float[Array, "size size"], LearnedNormals]:
+    """A shape as the crop shows it, its heights continued past its rim, and what the network says of it."""
+    inputs = observed(shape_mm, pose, view, shared)
+    height_px = fill_outside(inputs.height_px, inputs.covered)
+    crop_pose, _ = cropped(pose, view.camera, view.crop)
+    px_per_mm = jnp.exp(crop_pose.log_scale)
+    return inputs, height_px, normals.predict(shared.network, inputs.image, height_px, inputs.covered, px_per_mm)
+
+
+def _inclined(before_mm: Array, after_mm: Array, poses: tuple[Pose, Pose], state, view, shared) -> Figures:
+    """How far two shapes are inclined from what the network sees."""
+    patches = shared.templates.patches
+
+    def misfit(shape_mm, pose):
+        corners_px = project(shape_mm[patches.triangles].reshape(-1, 3), pose, camera=view.camera).reshape(-1, 3, 3)
+        return misfit_degrees(corners_px, state.seen, view.crop, area=patches.area)
+
+    return {"normals_before_degrees": misfit(before_mm, poses[0]), "normals_degrees": misfit(after_mm, poses[1])}
+
+
 def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """What the network says of the medium surface; nothing, if that cannot be used."""
-    from jaxface.networks import normals  # type: ignore[attr-defined]
-
-    inputs = observed(state.shape_mm, state.fit.pose, view, shared)
-    crop_pose, _ = cropped(state.fit.pose, view.camera, view.crop)
-    said = normals.predict(shared.network, inputs.image, inputs.height_px, inputs.covered, jnp.exp(crop_pose.log_scale))
+    inputs, _, said = _look(state.shape_mm, state.fit.pose, view, shared)
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
     figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)}
     usable = holds(NORMALS.name, judge(NORMALS.name, figures))
@@ -155,6 +204,10 @@ def _displace(state: State, view: View, shared: Shared) -> tuple[State, Figures]
     return state._replace(mesh=mesh), {"largest_mm": jnp.max(jnp.abs(mesh.displacement_mm)), "change_px": change_px}
 
 
+def _not_inclined(before: State, after: State) -> State:
+    return before._replace(seen=after.seen)
+
+
 def _unshaded(before: State, after: State) -> State:
     return before._replace(shading_residuals=after.shading_residuals[::-1])
 
@@ -174,7 +227,9 @@ def _as_found(before: State, after: State) -> State:
 REGRESSION = Stage("regression", _regress, _nothing_regressed)
 COARSE = Stage("coarse", _fit, _as_found)
 COARSE_SHADING = Stage("coarse shading", _fit_shading, _unshaded)
+COARSE_NORMALS = Stage("coarse normals", _fit_normals, _not_inclined)
 MEDIUM = Stage("medium", _deform)
+MEDIUM_NORMALS = Stage("medium", _deform_to_normals)
 NORMALS = Stage("learned normals", _learn, _as_found)
 LIGHT = Stage("light and albedo", _light, _nothing_seen)
 PHASE1 = Stage("fine phase 1", _phase1)
@@ -187,9 +242,11 @@ def cut_out(state: State, view: View, *, shared: Shared, size: int) -> Crop:
     return face_crop(state.shape_mm, state.fit.pose, view.camera, model=shared.templates.model, size=size)
 
 
-def shape_stages(preset: Preset) -> tuple[Stage, ...]:
+def shape_stages(shared: Shared) -> tuple[Stage, ...]:
     """What follows the fit to landmarks, once the crop is cut."""
-    return (COARSE_SHADING, MEDIUM) if preset.coarse_shading else (MEDIUM,)
+    if _led(shared):
+        return COARSE_NORMALS, MEDIUM_NORMALS
+    return (COARSE_SHADING, MEDIUM) if shared.preset.coarse_shading else (MEDIUM,)
 
 
 def surface_stages(shared: Shared) -> tuple[Stage, ...]:
@@ -201,7 +258,7 @@ def compile_all(views: View, shared: Shared, *, size: int, wanted: Callable[[], 
     """Compiles what follows for photos without networks, in the order of need, while it is `wanted`."""
     crop, state = frame_map(cut_out, size=size), State()
     window: Any = jax.ShapeDtypeStruct((len(views.counts), size, size, 3), jnp.float32)
-    for stage in (COARSE, *shape_stages(shared.preset), *surface_stages(shared)):
+    for stage in (COARSE, *shape_stages(shared), *surface_stages(shared)):
         if not wanted():
             return
         state, _ = mapped(stage).ahead(state, views, shared=shared)

@@ -33,7 +33,9 @@ class CoarseWeights(NamedTuple):
     landmarks are correlated. `outlier_mm` is their Geman-McClure scale. `gap_mm` is the error of an
     opening between lids or lips, counted alike. `blendshape` is the usual size of a
     blendshape coefficient. The skin's brightness spreads about its shading by the share `skin_spread`; all of it
-    counts as `skin_independent` patches, and `skin_outlier` spreads are its Geman-McClure scale.
+    counts as `skin_independent` patches, and `skin_outlier` spreads are its Geman-McClure scale. Normals that a network
+    sees err by its own spread, but never by less than `normal_least` radians; `normal_independent` and `normal_outlier`
+    as with the skin.
     """
 
     trust: LandmarkTrust
@@ -45,6 +47,9 @@ class CoarseWeights(NamedTuple):
     skin_spread: Scalar
     skin_independent: Scalar
     skin_outlier: Scalar
+    normal_least: Scalar
+    normal_independent: Scalar
+    normal_outlier: Scalar
 
 
 class Evidence(NamedTuple):

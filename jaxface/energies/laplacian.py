@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxface.energies.normals import Slopes, slope_residuals
 from jaxface.energies.trust import LandmarkTrust
 from jaxface.geometry.laplace_coordinates import laplace_coordinates
 from jaxface.numerics import sum_squares
@@ -20,12 +21,19 @@ SMOOTHING_MM = 1e-2
 class DeformationWeights(NamedTuple):
     """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
     towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
-    others by `outlier_mm` is let go."""
+    others by `outlier_mm` is let go. Where a network sees normals, all of them together weigh `normals` (mm^2), with
+    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; landmarks then hold
+    the depth by the share `depth` of their weights, and what lies beyond the face by `beyond`."""
 
     trust: LandmarkTrust
     anchor: Float[Array, ""] | float
     stiffness: Float[Array, ""] | float
     outlier_mm: Float[Array, ""] | float
+    normals: Float[Array, ""] | float
+    normal_least: Float[Array, ""] | float
+    normal_outlier: Float[Array, ""] | float
+    depth: Float[Array, ""] | float
+    beyond: Float[Array, ""] | float
 
 
 class Deformable(NamedTuple):
@@ -49,14 +57,20 @@ def laplacian_energy(
     targets_mm: Float[Array, "handles 3"],
     weights: Float[Array, "handles"],
     deformable: Deformable,
+    slopes: Slopes | None = None,
 ) -> Float[Array, ""]:
     """Laplace deformation energy, Jin et al. (2021) Eq. 3.
 
     Departs from print: norms are squared, as the standard method has them. The printed ones have no gradient at the
-    start and a spiky optimum; `printed_laplacian_energy` has them.
+    start and a spiky optimum; `printed_laplacian_energy` has them. `slopes` (ours) draw visible triangles to normals,
+    by depth alone.
     """
     bending, pull = _residuals(vertices_mm, initial_mm, targets_mm, deformable)
-    return sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
+    energy = sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
+    if slopes is None:
+        return energy
+    depth_mm = jnp.sum(pull * slopes.toward, axis=1)
+    return energy + jnp.sum((slopes.hold - weights) * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
 
 
 def printed_laplacian_energy(

@@ -98,7 +98,8 @@ def planes(
     scale = jnp.full_like(grey, jnp.log2(px_per_mm * _FACE_MM / 256.0))
     stacked = jnp.stack(
         [
-            jnp.log(grey + _DARK) - jnp.log(lit + _DARK), jnp.log(grey + _DARK), *jnp.moveaxis(colours - usual[None, None], -1, 0),
+            jnp.log(grey + _DARK) - jnp.log(lit + _DARK), jnp.log(grey + _DARK),
+            *jnp.moveaxis(colours - usual[None, None], -1, 0),
             jnp.log(lit + _DARK), by_x / lit, by_y / lit, normals[..., 0], normals[..., 1], normals[..., 2],
             covered, scale, grey,
         ],

@@ -19,16 +19,19 @@ from jaxface.energies.face import (
     make_fit,
 )
 from jaxface.energies.landmarks import FaceUnknowns, make_targets
+from jaxface.energies.normals import NormalsSeen, at_places, facing_weights, normal_residuals, pool, triangle_normals
 from jaxface.energies.skin import SkinPatches
-from jaxface.morphable.linear import landmark_positions
+from jaxface.morphable.linear import face_shape, landmark_positions
 from jaxface.morphable.pose import rotation_vector
 from jaxface.numerics import matmul
+from jaxface.rendering.camera import project
 from jaxface.solvers.least_squares import levenberg_marquardt
 from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MorphableModel, Pose
 
 _STEPS = 3  # Levenberg-Marquardt steps a round; the first gains nearly all
 _TOLERANCE = (8.0, 2.0, 1.0, 1.0)  # a round each: `outlier_mm` times this, since the mean face starts far off
 _SKIN_ROUNDS, _SKIN_STEPS = 5, 2
+_NORMAL_ROUNDS, _NORMAL_STEPS = 4, 2
 _FLIP_Y = ((1.0, -1.0),)
 
 
@@ -96,6 +99,46 @@ def fit_shading(
     x, finite = jax.lax.scan(turn, FaceUnknowns(fit.pose, fit.identity, fit.expression), length=_SKIN_ROUNDS)
     finite = fit.finite & jnp.all(finite)
     return make_fit(x, evidence.targets, camera, model=model, weights=weights, finite=finite)
+
+
+def fit_normals(
+    fit: CoarseFit,
+    landmarks: Landmarks,
+    seen: NormalsSeen,
+    crop: Crop,
+    *,
+    model: MorphableModel,
+    patches: SkinPatches,
+    camera: Camera,
+    weights: CoarseWeights,
+) -> CoarseFit:
+    """Goes on from a fit to landmarks with the normals that a network sees on the photo's `crop`, which stay as they
+    are. Which patches face the viewer and where the landmarks sit is found anew each round."""
+    targets = make_targets(landmarks, model=model, px_per_mm=jnp.exp(fit.pose.log_scale))
+    pooled = pool(seen)
+
+    def look(x):
+        corners_mm = face_shape(x.identity, x.expression, model=model)[patches.triangles]
+        corners_px = project(corners_mm.reshape(-1, 3), x.pose, camera=camera).reshape(-1, 3, 3)
+        return triangle_normals(corners_px), jnp.mean(corners_px[..., :2], axis=1)
+
+    def residuals(x, handles, counts, weights):
+        terms = landmark_terms(x, handles, targets, camera, model=model, weights=weights)
+        normals, middles_px = look(x)
+        inclined = normal_residuals(
+            normals, at_places(pooled, middles_px, crop), counts, least=weights.normal_least,
+            independent=weights.normal_independent, outlier=weights.normal_outlier,
+        )  # fmt: skip
+        return jnp.concatenate([terms, inclined, x.identity])
+
+    def turn(x, _):
+        handles = handles_at(x, targets, camera, model=model, weights=weights)
+        args = (handles, facing_weights(look(x)[0], patches.area), weights)
+        solution = levenberg_marquardt(residuals, x, args, num_steps=_NORMAL_STEPS, bounds=box(x, model=model))
+        return solution.value, solution.finite
+
+    x, finite = jax.lax.scan(turn, FaceUnknowns(fit.pose, fit.identity, fit.expression), length=_NORMAL_ROUNDS)
+    return make_fit(x, targets, camera, model=model, weights=weights, finite=fit.finite & jnp.all(finite))
 
 
 def initial_pose(landmarks: Landmarks, *, model: MorphableModel) -> Pose:

@@ -15,9 +15,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.spatial
 from jaxtyping import Array, Float, Int
 
 from jaxface.energies.laplacian import Deformable, DeformationWeights, handle_positions, laplacian_energy
+from jaxface.energies.normals import (
+    NormalsSeen,
+    Slopes,
+    at_places,
+    facing_weights,
+    pool,
+    slope_residuals,
+    slope_rows,
+    triangle_normals,
+)
+from jaxface.energies.skin import SkinPatches, skin_patches
 from jaxface.energies.trust import landmark_trust, region_trust
 from jaxface.geometry import topology as topologies
 from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response
@@ -27,20 +39,23 @@ from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm
 from jaxface.rendering.camera import project, unproject
 from jaxface.solvers.adam import cosine_rates, minimise
-from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel, Part
+from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MediumFit, MorphableModel, Part, Region
 
 
 class MediumTemplate(NamedTuple):
     """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
 
-    `landmark_ids` are the landmarks that the model has on its skin, one per handle.
+    `landmark_ids` are the landmarks that the model has on its skin, one per handle, the first ones. The others are
+    vertices where normals alone pull, and which are `beyond` the face, 1 or 0; `patches` are triangles of skin.
     """
 
     deformable: Deformable
-    landmark_ids: Int[Array, "handles"]
+    landmark_ids: Int[Array, "landmarks_on_skin"]
     reference_weights: Float[Array, "handles"]
     basis: Float[Array, "vertices handles"]
     handle_basis: Float[Array, "handles handles"]
+    beyond: Float[Array, "handles"]
+    patches: SkinPatches
 
 
 class Pull(NamedTuple):
@@ -54,6 +69,7 @@ class Pull(NamedTuple):
 FIRST_STEP = 0.2  # Adam's rate at the start of a round, as a share of the way to the optimum
 SHORTEST = 0.1  # of the typical way: no unknown is held stiller than this
 ROBUST_ROUNDS = 3
+_SKIN_SPACING_MM, _BEYOND_SPACING_MM = 8.0, 25.0  # of handles, on skin without landmarks and beyond the face
 
 
 def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemplate:
@@ -63,17 +79,13 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
     whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
     """
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
-    barycentrics = np.asarray(model.landmark_barycentrics, np.float64)
-    parts = np.asarray(model.vertex_parts)
-    corners = triangles[np.asarray(model.landmark_triangles)]
-    ids = np.flatnonzero(has_landmark(model) & (parts[corners[:, 0]] == Part.SKIN))
-    corners, barycentrics = corners[ids], barycentrics[ids]
+    ids, corners, barycentrics, beyond = _handles(model)
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
-    reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
-    reference = reference / weights.stiffness
+    of_landmarks = (region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor) / weights.stiffness
+    reference = np.pad(np.asarray(of_landmarks, np.float64), (0, len(corners) - len(ids)))
     response = handle_response(
-        triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, parts), handles=handles,
-        weights=np.asarray(reference, np.float64),
+        triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, np.asarray(model.vertex_parts)),
+        handles=handles, weights=reference,
     )  # fmt: skip
     coupling = handles @ response
     whitening = _inverse_root(coupling)
@@ -89,7 +101,41 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
         reference_weights=jnp.asarray(reference, jnp.float32),
         basis=jnp.asarray(response @ whitening, jnp.float32),
         handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
+        beyond=jnp.asarray(beyond, jnp.float32),
+        patches=skin_patches(model),
     )
+
+
+def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks on the skin, then vertices: corners and barycentrics of all, and which lie beyond the face."""
+    triangles, parts = np.asarray(model.triangles), np.asarray(model.vertex_parts)
+    barycentrics, regions = np.asarray(model.landmark_barycentrics, np.float64), np.asarray(model.vertex_regions)
+    corners = triangles[np.asarray(model.landmark_triangles)]
+    ids = np.flatnonzero(has_landmark(model) & (parts[corners[:, 0]] == Part.SKIN))
+    corners, barycentrics = corners[ids], barycentrics[ids]
+    places_mm = np.asarray(model.mean_mm, np.float64)
+    held_mm = np.einsum("hc,hcx->hx", barycentrics, places_mm[corners])
+    on_skin = np.isin(regions, [Region.SKIN, Region.NOSE]) & (parts == Part.SKIN)
+    skin = _spread_out(places_mm, np.flatnonzero(on_skin), held_mm, apart_mm=_SKIN_SPACING_MM)
+    away = np.flatnonzero((regions >= Region.EAR) & (parts == Part.SKIN))
+    away = _spread_out(places_mm, away, held_mm, apart_mm=_BEYOND_SPACING_MM)
+    added = np.concatenate([skin, away]).astype(int)
+    corners = np.concatenate([corners, np.tile(added[:, None], 3)])
+    barycentrics = np.concatenate([barycentrics, np.tile([[1.0, 0.0, 0.0]], (len(added), 1))])
+    beyond = np.arange(len(corners)) >= len(corners) - len(away)
+    return ids, corners, barycentrics, beyond
+
+
+def _spread_out(places_mm: np.ndarray, chosen: np.ndarray, held_mm: np.ndarray, *, apart_mm: float) -> np.ndarray:
+    """Of the chosen vertices those farthest from all handles so far, until none is `apart_mm` away."""
+    found: list[int] = []
+    if not len(chosen):
+        return np.array(found, int)
+    distance = scipy.spatial.KDTree(held_mm).query(places_mm[chosen])[0]
+    while distance.max() > apart_mm:
+        found.append(chosen[distance.argmax()])
+        distance = np.minimum(distance, np.linalg.norm(places_mm[chosen] - places_mm[found[-1]], axis=1))
+    return np.array(found, int)
 
 
 def _pieces(triangles: Int[np.ndarray, "faces 3"], parts: Int[np.ndarray, "vertices"]) -> Int[np.ndarray, "vertices"]:
@@ -106,20 +152,32 @@ def run(
     template: MediumTemplate,
     camera: Camera,
     weights: DeformationWeights,
+    seen: NormalsSeen | None = None,
+    crop: Crop | None = None,
     energy: Callable[..., Float[Array, ""]] = laplacian_energy,
     rounds: int = 4,
     steps_per_round: int = 12,
 ) -> MediumFit:
-    """Deforms the coarse shape towards the landmarks (image pixels) with preconditioned Adam.
+    """Deforms the coarse shape towards the landmarks (image pixels), and to the normals that a network sees on the
+    photo's `crop`, with preconditioned Adam.
 
     `energy` may be `printed_laplacian_energy`; the preconditioner is made for the squared one.
     """
     initial_mm = coarse.vertices_mm
     pull = landmark_pull(coarse, landmarks, model=model, template=template, camera=camera, weights=weights)
+    slopes, term = None, {}
+    if seen is not None and crop is not None:
+        slopes = normal_slopes(coarse, pull, seen, crop, template=template, camera=camera, weights=weights)
+        depth_factor, _ = _depth_problem(initial_mm, pull, slopes, template)
+        term = {"slopes": slopes}
     factor, _ = _reduced_problem(initial_mm, pull, template)
+    rotation = rotation_matrix(coarse.pose.rotation_vector)
 
     def deform(white):
         answer = jax.scipy.linalg.solve_triangular(factor.T, white, lower=False)
+        if slopes is not None:  # white are then the camera's axes
+            depth = jax.scipy.linalg.solve_triangular(depth_factor.T, white[:, 2], lower=False)
+            answer = matmul(answer.at[:, 2].set(depth), rotation)
         return initial_mm + matmul(template.basis, answer)
 
     def of_white(white):
@@ -129,6 +187,7 @@ def run(
             targets_mm=pull.targets_mm,
             weights=pull.weights,
             deformable=template.deformable,
+            **term,
         )
 
     start = jnp.zeros((template.basis.shape[1], 3), jnp.float32)
@@ -164,12 +223,59 @@ def _restarted_adam(
 
 
 def linear_response(
-    initial_mm: Float[Array, "vertices 3"], pull: Pull, *, template: MediumTemplate
+    initial_mm: Float[Array, "vertices 3"], pull: Pull, *, template: MediumTemplate, slopes: Slopes | None = None
 ) -> Float[Array, "vertices 3"]:
     """The exact optimum of the squared Eq. 3: a linear answer to the targets, for any weights."""
     factor, gradient = _reduced_problem(initial_mm, pull, template)
     answer = jax.scipy.linalg.cho_solve((factor, True), gradient)
+    if slopes is not None:  # depth answers to the normals, and nothing else does
+        depth_factor, depth_gradient = _depth_problem(initial_mm, pull, slopes, template)
+        depth = jax.scipy.linalg.cho_solve((depth_factor, True), depth_gradient)
+        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward
     return initial_mm + matmul(template.basis, answer)
+
+
+def normal_slopes(
+    coarse: CoarseFit,
+    pull: Pull,
+    seen: NormalsSeen,
+    crop: Crop,
+    *,
+    template: MediumTemplate,
+    camera: Camera,
+    weights: DeformationWeights,
+) -> Slopes:
+    """What the normals seen on the photo's `crop` ask of the skin's slopes.
+
+    Patches lie where the landmarks will have moved them in the image. Those that miss what is seen by more than
+    others, after all have had their say, are let go.
+    """
+    initial_mm, area, triangles = coarse.vertices_mm, template.patches.area, template.patches.triangles
+    toward = rotation_matrix(coarse.pose.rotation_vector)[2]
+    moved_mm = linear_response(initial_mm, pull, template=template) - initial_mm
+    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward
+    corners_px = project(initial_mm + moved_mm, coarse.pose, camera=camera)[triangles]
+    inclined = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop)
+    counts = facing_weights(triangle_normals(corners_px), area)
+    counts = weights.normals * counts * inclined.skin / jnp.maximum(jnp.sum(counts), 1e-6)
+    rows, targets = slope_rows(corners_px, inclined)
+    # Depths are the object's own, heights those above the image's plane through its origin: both lose nothing.
+    rows = jnp.exp(coarse.pose.log_scale) * rows
+    spread = jnp.maximum(inclined.spread, weights.normal_least)
+    hold = weights.depth * pull.weights + weights.beyond * template.beyond
+
+    def slopes_of(agreement):
+        root = jnp.sqrt(jnp.maximum(counts * agreement, 1e-20)) / spread
+        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, hold)
+
+    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, hold)
+
+    def reweigh(_, agreement):
+        found_mm = linear_response(initial_mm, pull, template=template, slopes=slopes_of(agreement))
+        errors = jnp.sum(slope_residuals(found_mm, plain) ** 2, axis=1)
+        return 1.0 / (1.0 + errors / weights.normal_outlier**2) ** 2
+
+    return slopes_of(jax.lax.fori_loop(0, ROBUST_ROUNDS, reweigh, jnp.ones_like(counts)))
 
 
 def landmark_pull(
@@ -187,18 +293,20 @@ def landmark_pull(
     of low confidence, on surface that turns away, and where a landmark disagrees with all others together.
     """
     ids = template.landmark_ids
-    points, confidence = landmarks.points_px[ids], landmarks.confidence[ids]
+    rest = (0, template.handle_basis.shape[0] - ids.shape[0])  # handles without a landmark
+    confidence = jnp.pad(landmarks.confidence[ids], rest)
     here_mm = handle_positions(coarse.vertices_mm, deformable=template.deformable)
     here = project(here_mm, coarse.pose, camera=camera)
-    points = jnp.where(confidence[:, None] > 0, points, here[:, :2])
+    points = jnp.where(confidence[:, None] > 0, jnp.pad(landmarks.points_px[ids], (rest, (0, 0))), here[:, :2])
     landmarks_mm = unproject(jnp.concatenate([points, here[:, 2:]], axis=1), coarse.pose, camera=camera)
     cosines = _facing(coarse, model, template)
-    trust = landmark_trust(confidence, cosines, regions=model.landmark_regions[ids], trust=weights.trust)
-    trust = trust / weights.stiffness
+    regions = jnp.pad(model.landmark_regions[ids], rest)
+    trust = landmark_trust(confidence, cosines, regions=regions, trust=weights.trust) / weights.stiffness
+    anchor = jnp.pad(jnp.ones(ids.shape), rest) * weights.anchor / weights.stiffness
 
     def pull_of(trust):
-        total = trust + weights.anchor / weights.stiffness
-        targets_mm = here_mm + (trust / total)[:, None] * (landmarks_mm - here_mm)
+        total = trust + anchor
+        targets_mm = here_mm + (trust / jnp.maximum(total, 1e-12))[:, None] * (landmarks_mm - here_mm)
         return Pull(targets_mm, total, trust)
 
     def reweigh(_, agreement):
@@ -240,6 +348,22 @@ def _reduced_problem(
     return jnp.linalg.cholesky(hessian), matmul(basis.T, pull.weights[:, None] * offset_mm)
 
 
+def _depth_problem(
+    initial_mm: Float[Array, "vertices 3"], pull: Pull, slopes: Slopes, template: MediumTemplate
+) -> tuple[Float[Array, "handles handles"], Float[Array, "handles"]]:
+    """The same for the displacement along `toward` where normals are seen."""
+    basis = template.handle_basis
+    offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
+    depth_mm = jnp.sum(offset_mm * slopes.toward, axis=1)
+    change = (slopes.hold - template.reference_weights)[:, None] * basis
+    moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
+    moves = moves.reshape(-1, basis.shape[1])
+    missing = slope_residuals(initial_mm, slopes).reshape(-1)
+    hessian = jnp.eye(basis.shape[1], dtype=basis.dtype) + matmul(basis.T, change) + matmul(moves.T, moves)
+    gradient = matmul(basis.T, slopes.hold * depth_mm) - matmul(moves.T, missing)
+    return jnp.linalg.cholesky(hessian), gradient
+
+
 def _facing(coarse: CoarseFit, model: MorphableModel, template: MediumTemplate) -> Float[Array, "handles"]:
     """Cosine of the angle between the surface at each handle and the line of sight."""
     normals = vertex_normals(coarse.vertices_mm, model.triangles)
@@ -251,9 +375,11 @@ def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Floa
     """Trust-weighted rms distance between handles and landmarks on the image."""
     handles = handle_positions(vertices_mm, deformable=template.deformable)
     seen = project(handles, coarse.pose, camera=camera)[:, :2]
-    apart = jnp.where((pull.trust > 0)[:, None], seen - landmarks.points_px[template.landmark_ids], 0.0)
-    squares = jnp.sum(pull.trust[:, None] * apart * apart)
-    return jnp.sqrt(squares / jnp.maximum(jnp.sum(pull.trust), 1e-9))
+    ids = template.landmark_ids
+    trust = pull.trust[: ids.shape[0]]
+    apart = jnp.where((trust > 0)[:, None], seen[: ids.shape[0]] - landmarks.points_px[ids], 0.0)
+    squares = jnp.sum(trust[:, None] * apart * apart)
+    return jnp.sqrt(squares / jnp.maximum(jnp.sum(trust), 1e-9))
 
 
 def _inverse_root(matrix: np.ndarray) -> np.ndarray:
