@@ -142,6 +142,16 @@ def _look(
     return inputs, height_px, normals.predict(shared.network, inputs.image, height_px, inputs.covered, px_per_mm)
 
 
+def _told(inputs: FineInputs, said: LearnedNormals) -> Figures:
+    """How much of the face's skin the network sees, and how far off it holds its normals to be there."""
+    seen = inputs.prior * said.skin
+    total = jnp.maximum(jnp.sum(seen), 1e-6)
+    return {
+        "seen_share": total / jnp.maximum(jnp.sum(inputs.prior), 1e-6),
+        "spread_degrees": jnp.degrees(jnp.sum(seen * said.spread) / total),
+    }
+
+
 def _inclined(before_mm: Array, after_mm: Array, poses: tuple[Pose, Pose], state, view, shared) -> Figures:
     """How far two shapes are inclined from what the network sees."""
     patches = shared.templates.patches
@@ -157,7 +167,7 @@ def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """What the network says of the medium surface; nothing, if that cannot be used."""
     inputs, _, said = _look(state.shape_mm, state.fit.pose, view, shared)
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
-    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)}
+    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)} | _told(inputs, said)
     usable = holds(NORMALS.name, judge(NORMALS.name, figures))
     ones = jnp.ones_like(inputs.covered)
     nothing = LearnedNormals(jnp.zeros_like(said.slope_change), jnp.pi * ones, ones)
@@ -269,7 +279,8 @@ def compile_all(views: View, shared: Shared, *, size: int, wanted: Callable[[], 
 
 def fine_maps(state: State) -> FineMaps:
     """The scene's maps."""
-    return fine.make_maps(state.scene, phase1_height_px=state.phase1_height_px)
+    maps = fine.make_maps(state.scene, phase1_height_px=state.phase1_height_px)
+    return maps if state.normals is None else maps._replace(spread=state.normals.spread)
 
 
 @jax.jit

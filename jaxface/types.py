@@ -51,10 +51,8 @@ class Part(enum.IntEnum):
     """What piece of a head a vertex belongs to; sides are the subject's. Only skin is refined and given relief."""
 
     SKIN = 0
-    RIGHT_EYE = 1
-    LEFT_EYE = 2
-    UPPER_TEETH = 3
-    LOWER_TEETH = 4
+    RIGHT_EYE, LEFT_EYE = 1, 2
+    UPPER_TEETH, LOWER_TEETH = 3, 4
     TONGUE = 5
     INSIDE = 6  # sockets, gums, lashes and the like
 
@@ -168,8 +166,8 @@ class Raster(NamedTuple):
 
 
 class CoarseFit(NamedTuple):
-    """Result of the coarse stage: whitened coefficients, pose, their shape, the landmarks' weighted rms distance
-    (`residual_px`, image pixels); `finite` is False if the solve broke down."""
+    """Result of the coarse stage: whitened coefficients, pose, their shape, the landmarks' weighted rms distance (image
+    pixels); `finite` is False if the solve broke down."""
 
     identity: Float[Array, "identity"]
     expression: Float[Array, "expression"]
@@ -206,8 +204,8 @@ class Regression(NamedTuple):
 
 
 class LearnedNormals(NamedTuple):
-    """What a network says of a smooth surface: what its slopes (d height / dx, d height / dy) miss, how far off
-    (radians) the normal may then be, and the probability that skin is seen."""
+    """A network's word: what slopes (dh/dx, dh/dy) of a smooth surface miss, how far off its normals may then be
+    (radians), and how probably skin is seen."""
 
     slope_change: Float[Array, "height width 2"]
     spread: Float[Array, "height width"]
@@ -228,7 +226,8 @@ class FineInputs(NamedTuple):
 
 class FineMaps(NamedTuple):
     """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours to the input's own
-    scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1]."""
+    scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1], `spread` as in
+    `LearnedNormals`."""
 
     medium_height_px: Float[Array, "height width"]
     phase1_height_px: Float[Array, "height width"]
@@ -241,6 +240,7 @@ class FineMaps(NamedTuple):
     confidence: Float[Array, "height width"]
     light: Float[Array, "9 3"]
     finite: Array
+    spread: Float[Array, "height width"] | None = None
 
 
 class DetailMesh(NamedTuple):

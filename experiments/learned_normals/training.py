@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
+from concurrent import futures
 from typing import NamedTuple
 
 import jax
@@ -148,14 +149,26 @@ def restore(path: pathlib.Path, recipe: Recipe) -> tuple[State, int]:
         return jax.tree.unflatten(jax.tree.structure(state), leaves), int(stored["done"])
 
 
+def _ahead(pictures: Pictures, recipe: Recipe, done: int) -> Iterator[Window]:
+    """The windows of each step from `done` on; the next ones are cut while a step runs."""
+
+    def cut(number: int) -> Window:
+        return batch(pictures, np.random.default_rng([recipe.seed, number]), count=recipe.count)
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(cut, done)
+        for number in range(done + 1, recipe.steps + 1):
+            windows, coming = coming.result(), pool.submit(cut, number)
+            yield windows
+
+
 def run(
     pictures: Pictures, recipe: Recipe, checkpoint: pathlib.Path, *, every: int = 100
 ) -> Iterator[tuple[int, State, dict[str, float]]]:
     """Steps from the checkpoint on; every so many it is written, and mean losses since are given."""
     state, done = restore(checkpoint, recipe)
     sums: dict[str, float] = {}
-    while done < recipe.steps:
-        windows = batch(pictures, np.random.default_rng([recipe.seed, done]), count=recipe.count)
+    for windows in _ahead(pictures, recipe, done):
         state, found = step(state, windows, recipe=recipe)
         done += 1
         sums = {name: sums.get(name, 0.0) + float(value) for name, value in found.items()}

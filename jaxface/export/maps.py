@@ -15,6 +15,9 @@ from jaxtyping import Bool, Float
 from jaxface.export.pictures import save_picture, to_bytes
 from jaxface.export.reconstruction import Reconstruction
 from jaxface.io.atomic import new_file
+from jaxface.types import FineMaps
+
+_UNSURE_DEGREES = 40.0  # black
 
 # name -> (pixels, value of black, value of white)
 Pictures = dict[str, tuple[np.ndarray, float, float]]
@@ -37,7 +40,7 @@ def write_maps(folder: str | os.PathLike, rec: Reconstruction) -> None:
 
 
 def image_pictures(rec: Reconstruction) -> Pictures:
-    """Depth, normals, albedo, shading, specular and mask over the square crop."""
+    """Depth, normals, albedo, shading, specular, mask and certainty over the square crop."""
     maps = rec.maps
     mask = np.asarray(maps.mask)
     height_mm = np.asarray(maps.height_px) / crop_scale(rec)
@@ -50,7 +53,15 @@ def image_pictures(rec: Reconstruction) -> Pictures:
         "shading": _bright(np.asarray(maps.shading), seen=seen),
         "specular": _bright(np.asarray(maps.specular), seen=seen),
         "mask": (to_bytes(mask), 0.0, 1.0),
-    }
+    } | _certainty(maps)
+
+
+def _certainty(maps: FineMaps) -> Pictures:
+    """Where a network saw normals, how far off it holds them to be, the surest white."""
+    if maps.spread is None:
+        return {}
+    degrees = np.degrees(np.asarray(maps.spread))
+    return {"certainty": (to_bytes(1.0 - degrees / _UNSURE_DEGREES), _UNSURE_DEGREES, 0.0)}
 
 
 def texture_pictures(rec: Reconstruction) -> Pictures:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from jaxface.export.quality import expected_errors_degrees, overall
 from jaxface.export.reconstruction import Reconstruction
 from jaxface.io.atomic import new_file
 from jaxface.types import Camera, Pose, StageReport
@@ -26,11 +27,13 @@ def write_result(path: str | os.PathLike, rec: Reconstruction) -> None:
 
 
 def result_json(rec: Reconstruction) -> dict:
-    """The report as plain JSON values: status and figures of each stage, confidences, residuals, parameters,
+    """The report as plain JSON values: a verdict, status and figures of each stage, confidences, residuals, parameters,
     settings, versions. Lengths carry their unit in the name; what is not finite is null."""
+    word, doubt = overall(rec.stages)
     return plain(
         {
-            "status": "ok" if all(stage.status == "ok" for stage in rec.stages) else "partial",
+            "verdict": {"word": word, "reason": doubt},
+            "expected_normal_error_degrees": expected_errors_degrees(rec.stages),
             "stages": [_stage(stage) for stage in rec.stages],
             "confidence": _confidences(rec),
             "residuals": {

@@ -20,7 +20,7 @@ def strict(text: str) -> dict:
 def test_written_report_is_strict_json(tmp_path):
     report.write_result(tmp_path / "result.json", fake_face.make_reconstruction())
     found = strict((tmp_path / "result.json").read_text())
-    assert found["status"] == "partial"
+    assert found["verdict"]["word"] == "usable" and "left out: The image" in found["verdict"]["reason"]
     assert found["stages"][0]["compile_seconds"] == 3.0 and found["stages"][0]["figures"] == {"residual_px": 1.5}
     assert found["stages"][1]["reason"].startswith("The image") and found["stages"][1]["figures"] == {"rms": None}
     assert found["parameters"]["expression"] == {"jawOpen": 0.1, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.3}
@@ -30,9 +30,10 @@ def test_written_report_is_strict_json(tmp_path):
     assert found["settings"] == {"preset": "default", "size": 48, "seed": 0}
 
 
-def test_status_is_ok_when_every_stage_is():
+def test_a_face_is_good_when_nothing_stands_against_it():
     rec = fake_face.make_reconstruction()
-    assert report.result_json(fake_face.make_reconstruction(stages=rec.stages[:1]))["status"] == "ok"
+    found = report.result_json(fake_face.make_reconstruction(stages=rec.stages[:1]))
+    assert found["verdict"] == {"word": "good", "reason": ""}
 
 
 def test_pose_is_told_three_ways():

@@ -1,0 +1,40 @@
+"""How good a face is as a whole, in words and degrees (host side)."""
+
+import math
+from collections.abc import Sequence
+
+from jaxface.types import StageReport
+
+# Share of the skin that must be seen, and by how many degrees its normals may be off.
+_POOR, _USABLE = (0.35, 16.0), (0.7, 10.0)
+_NORMALS = "learned normals"  # the stage whose figures tell
+
+
+def overall(stages: Sequence[StageReport]) -> tuple[str, str]:
+    """A face as a whole, host side: "good", "usable" or "poor", and a sentence on what stands against more."""
+    figures: dict[str, float] = next((stage.figures for stage in stages if stage.name == _NORMALS), {})
+    seen, off = figures.get("seen_share", 1.0), figures.get("spread_degrees", 0.0)
+    hidden = f"something hides {1.0 - seen:.0%} of the skin, which keeps the face model's shape there"
+    unclear = f"light, blur or a turned head tell little of the skin: its normals may be off by {off:.0f} degrees"
+    lost = [f"{stage.name} left out: {stage.reason}" for stage in stages if stage.status != "ok"]
+    for word, least, most in (("poor", *_POOR), ("usable", *_USABLE)):
+        doubts = [hidden] * (seen < least) + [unclear] * (off > most) + (lost if word == "usable" else [])
+        if doubts:
+            return word, "; ".join(doubts)
+    return "good", ""
+
+
+def expected_errors_degrees(stages: Sequence[StageReport]) -> dict[str, float]:
+    """By how much the skin's normals may be off after a stage, by the network's word: what it sees and the stage does
+    not follow, and its own doubt. Empty where no network saw the face."""
+    figures = {stage.name: stage.figures for stage in stages}
+    doubt = figures.get(_NORMALS, {}).get("spread_degrees")
+    if doubt is None:
+        return {}
+    misses = {"fine": 0.0}
+    for name, stage in (("coarse", "coarse normals"), ("medium", "medium")):
+        told = figures.get(stage, {})
+        kept = "normals_degrees" if any(each.name == stage and each.status == "ok" for each in stages) else None
+        miss = told.get(kept or "normals_before_degrees")
+        misses |= {} if miss is None else {name: miss}
+    return {name: math.hypot(misses[name], doubt) for name in ("coarse", "medium", "fine") if name in misses}
