@@ -12,17 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.energies.normals import misfit_degrees, normals_seen
+from jaxface.energies.normals import normals_seen
 from jaxface.energies.scene import FineTerms
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
-from jaxface.networks import normals
-from jaxface.rendering.appearance import fill_outside
-from jaxface.rendering.camera import cropped, face_crop, face_extent, project
+from jaxface.network_view import inclined, look, told
+from jaxface.rendering.camera import cropped, face_crop, face_extent
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
 from jaxface.state import Shared, State, View, as_floats, observed, shading_residuals
-from jaxface.types import Crop, DetailMesh, FineInputs, FineMaps, LearnedNormals, Pose, TextureMaps
+from jaxface.types import Crop, DetailMesh, FineMaps, LearnedNormals, Pose, TextureMaps
 from jaxface.verdicts import Figures, Verdict, deformation_figures, face_figures, holds, judge, phase_figures
 
 
@@ -105,7 +104,7 @@ def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
 def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """The coarse fit gone on with the normals that the network sees."""
     templates, before = shared.templates, state.fit
-    inputs, height_px, said = _look(before.vertices_mm, before.pose, view, shared)
+    inputs, height_px, said = look(before.vertices_mm, before.pose, view, shared)
     seen = normals_seen(said, height_px)
     fit = coarse.fit_normals(
         before, view.landmarks, seen, view.crop, model=templates.model, patches=templates.patches, camera=view.camera,
@@ -115,7 +114,7 @@ def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figur
     _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
     figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
     figures |= {"skin_share": jnp.mean(inputs.covered * said.skin)}
-    figures |= _inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), state, view, shared)
+    figures |= inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), state, view, shared)
     return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
 
 
@@ -127,47 +126,15 @@ def _deform_to_normals(state: State, view: View, shared: Shared) -> tuple[State,
         weights=shared.preset.medium, seen=state.seen, crop=view.crop,
     )  # fmt: skip
     figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
-    figures |= _inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state, view, shared)
+    figures |= inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state, view, shared)
     return state._replace(shape_mm=deformed.vertices_mm), figures
-
-
-def _look(
-    shape_mm: Array, pose: Pose, view: View, shared: Shared
-) -> tuple[FineInputs, Float[Array, "size size"], LearnedNormals]:
-    """A shape as the crop shows it, its heights continued past its rim, and what the network says of it."""
-    inputs = observed(shape_mm, pose, view, shared)
-    height_px = fill_outside(inputs.height_px, inputs.covered)
-    crop_pose, _ = cropped(pose, view.camera, view.crop)
-    px_per_mm = jnp.exp(crop_pose.log_scale)
-    return inputs, height_px, normals.predict(shared.network, inputs.image, height_px, inputs.covered, px_per_mm)
-
-
-def _told(inputs: FineInputs, said: LearnedNormals) -> Figures:
-    """How much of the face's skin the network sees, and how far off it holds its normals to be there."""
-    seen = inputs.prior * said.skin
-    total = jnp.maximum(jnp.sum(seen), 1e-6)
-    return {
-        "seen_share": total / jnp.maximum(jnp.sum(inputs.prior), 1e-6),
-        "spread_degrees": jnp.degrees(jnp.sum(seen * said.spread) / total),
-    }
-
-
-def _inclined(before_mm: Array, after_mm: Array, poses: tuple[Pose, Pose], state, view, shared) -> Figures:
-    """How far two shapes are inclined from what the network sees."""
-    patches = shared.templates.patches
-
-    def misfit(shape_mm, pose):
-        corners_px = project(shape_mm[patches.triangles].reshape(-1, 3), pose, camera=view.camera).reshape(-1, 3, 3)
-        return misfit_degrees(corners_px, state.seen, view.crop, area=patches.area)
-
-    return {"normals_before_degrees": misfit(before_mm, poses[0]), "normals_degrees": misfit(after_mm, poses[1])}
 
 
 def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """What the network says of the medium surface; nothing, if that cannot be used."""
-    inputs, _, said = _look(state.shape_mm, state.fit.pose, view, shared)
+    inputs, _, said = look(state.shape_mm, state.fit.pose, view, shared)
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
-    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)} | _told(inputs, said)
+    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)} | told(inputs, said)
     usable = holds(NORMALS.name, judge(NORMALS.name, figures))
     ones = jnp.ones_like(inputs.covered)
     nothing = LearnedNormals(jnp.zeros_like(said.slope_change), jnp.pi * ones, ones)

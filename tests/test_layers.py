@@ -53,6 +53,7 @@ ALIASES = {
     "evaluate_commands": "commands",
     "error_views": "commands",
     "state": "program",
+    "network_view": "program",
 }
 SEALED = {"stages"}  # rings whose modules do not import each other
 
