@@ -102,6 +102,8 @@ def map_arrays(rec: Reconstruction) -> dict[str, np.ndarray]:
         "uv_normals_tangent": textures.normals_tangent,
         "uv_covered": textures.covered,
     }
+    if maps.spread is not None:
+        coarse["spread"] = maps.spread
     return {name: np.asarray(value, np.float32) for name, value in exact.items()} | {
         name: np.asarray(value, np.float16) for name, value in coarse.items()
     }
