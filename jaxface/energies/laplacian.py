@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxface.energies.normals import Slopes, slope_residuals
 from jaxface.energies.trust import LandmarkTrust
 from jaxface.geometry.laplace_coordinates import laplace_coordinates
-from jaxface.numerics import sum_squares
+from jaxface.numerics import matmul, sum_squares
 
 # Smooths the printed norms, in mm: far below any displacement of interest.
 SMOOTHING_MM = 1e-2
@@ -69,7 +69,7 @@ def laplacian_energy(
     energy = sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
     if slopes is None:
         return energy
-    depth_mm = jnp.sum(pull * slopes.toward, axis=1)
+    depth_mm = matmul(pull, slopes.toward)
     return energy + jnp.sum((slopes.hold - weights) * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
 
 

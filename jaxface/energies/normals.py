@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxface.imaging.filters import gaussian_blur, sample
-from jaxface.numerics import normalise, smoothstep
+from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import crop_points
 from jaxface.types import Crop
 
@@ -128,5 +128,5 @@ def slope_rows(corners_px: Float[Array, "patches 3 3"], seen: Inclination) -> tu
 
 def slope_residuals(vertices_mm: Float[Array, "vertices 3"], slopes: Slopes) -> Float[Array, "patches 2"]:
     """By how much triangles miss the slopes wanted."""
-    depths_mm = jnp.sum(vertices_mm * slopes.toward, axis=1)[slopes.triangles]
+    depths_mm = matmul(vertices_mm, slopes.toward)[slopes.triangles]
     return jnp.sum(slopes.rows * depths_mm[:, None, :], axis=2) - slopes.targets

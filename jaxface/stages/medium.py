@@ -231,7 +231,7 @@ def linear_response(
     if slopes is not None:  # depth answers to the normals, and nothing else does
         depth_factor, depth_gradient = _depth_problem(initial_mm, pull, slopes, template)
         depth = jax.scipy.linalg.cho_solve((depth_factor, True), depth_gradient)
-        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward
+        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward[None]
     return initial_mm + matmul(template.basis, answer)
 
 
@@ -253,7 +253,7 @@ def normal_slopes(
     initial_mm, area, triangles = coarse.vertices_mm, template.patches.area, template.patches.triangles
     toward = rotation_matrix(coarse.pose.rotation_vector)[2]
     moved_mm = linear_response(initial_mm, pull, template=template) - initial_mm
-    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward
+    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward[None]
     corners_px = project(initial_mm + moved_mm, coarse.pose, camera=camera)[triangles]
     inclined = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop)
     counts = facing_weights(triangle_normals(corners_px), area)
@@ -354,7 +354,7 @@ def _depth_problem(
     """The same for the displacement along `toward` where normals are seen."""
     basis = template.handle_basis
     offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
-    depth_mm = jnp.sum(offset_mm * slopes.toward, axis=1)
+    depth_mm = matmul(offset_mm, slopes.toward)
     change = (slopes.hold - template.reference_weights)[:, None] * basis
     moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
     moves = moves.reshape(-1, basis.shape[1])
