@@ -45,10 +45,10 @@ EQ3 = DeformationWeights(
     anchor=0.005,  # ours: pull towards the coarse place; keeps hidden sides from extrapolation
     stiffness=1.0,
     outlier_mm=5.0,  # ours: from here on a landmark that disagrees with its neighbours is let go
-    normals=0.0,
-    normal_least=0.08,
-    normal_outlier=3.0,
-    depth=1.0,
+    normals=0.0,  # the paper has none
+    normal_least=0.12,
+    normal_outlier=4.0,
+    lead=0.0,
     beyond=0.0,
 )
 
@@ -68,9 +68,9 @@ COARSE = CoarseWeights(
     skin_spread=0.08,  # of the skin's brightness about its shading, as a share
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
     skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
-    normal_least=0.08,
-    normal_independent=150.0,
-    normal_outlier=3.0,
+    normal_least=0.12,  # radians: no network is surer of what a model can be like
+    normal_independent=600.0,  # errors of normals are less alike than texture, and 300 to 3000 are nearly as good
+    normal_outlier=4.0,  # Geman-McClure scale of the normals, in spreads
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def default(*, size: int = 512) -> Preset:
     )
     # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
     # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
-    medium = EQ3._replace(stiffness=20.0, normals=5.0, depth=0.1, beyond=0.01)
+    medium = EQ3._replace(stiffness=20.0, normals=10.0, lead=19.0, beyond=0.01)
     return Preset(coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, coarse_shading=True)
 
 

@@ -22,8 +22,9 @@ class DeformationWeights(NamedTuple):
     """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
     towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
     others by `outlier_mm` is let go. Where a network sees normals, all of them together weigh `normals` (mm^2), with
-    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; landmarks then hold
-    the depth by the share `depth` of their weights, and what lies beyond the face by `beyond`."""
+    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; `beyond` holds what
+    lies beyond the face at its depth, and the weights of landmarks are divided by 1 + `lead`, less if skin is hidden.
+    """
 
     trust: LandmarkTrust
     anchor: Float[Array, ""] | float
@@ -32,7 +33,7 @@ class DeformationWeights(NamedTuple):
     normals: Float[Array, ""] | float
     normal_least: Float[Array, ""] | float
     normal_outlier: Float[Array, ""] | float
-    depth: Float[Array, ""] | float
+    lead: Float[Array, ""] | float
     beyond: Float[Array, ""] | float
 
 
@@ -70,7 +71,7 @@ def laplacian_energy(
     if slopes is None:
         return energy
     depth_mm = matmul(pull, slopes.toward)
-    return energy + jnp.sum((slopes.hold - weights) * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
+    return energy + jnp.sum(slopes.hold * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
 
 
 def printed_laplacian_energy(

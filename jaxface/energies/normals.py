@@ -100,8 +100,8 @@ def normal_residuals(
 
 class Slopes(NamedTuple):
     """Wanted slopes of triangles as a quadratic in the depth of their corners along `toward` (object frame, unit
-    length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, in place of
-    their weights in Eq. 3: a landmark does not see depth."""
+    length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, beside their
+    weights in Eq. 3."""
 
     triangles: Int[Array, "patches 3"]
     rows: Float[Array, "patches 2 3"]

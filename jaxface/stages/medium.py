@@ -164,6 +164,8 @@ def run(
     `energy` may be `printed_laplacian_energy`; the preconditioner is made for the squared one.
     """
     initial_mm = coarse.vertices_mm
+    if seen is not None and crop is not None:
+        weights = led(weights, coarse, seen, crop, template=template, camera=camera)
     pull = landmark_pull(coarse, landmarks, model=model, template=template, camera=camera, weights=weights)
     slopes, term = None, {}
     if seen is not None and crop is not None:
@@ -235,6 +237,23 @@ def linear_response(
     return initial_mm + matmul(template.basis, answer)
 
 
+def led(
+    weights: DeformationWeights,
+    coarse: CoarseFit,
+    seen: NormalsSeen,
+    crop: Crop,
+    *,
+    template: MediumTemplate,
+    camera: Camera,
+) -> DeformationWeights:
+    """The weights with landmarks that give way to normals, as far as the skin that faces the viewer is seen."""
+    corners_px = project(coarse.vertices_mm, coarse.pose, camera=camera)[template.patches.triangles]
+    counts = facing_weights(triangle_normals(corners_px), template.patches.area)
+    skin = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop).skin
+    share = jnp.sum(counts * skin) / jnp.maximum(jnp.sum(counts), 1e-6)
+    return weights._replace(stiffness=weights.stiffness * (1.0 + weights.lead * share))
+
+
 def normal_slopes(
     coarse: CoarseFit,
     pull: Pull,
@@ -262,7 +281,7 @@ def normal_slopes(
     # Depths are the object's own, heights those above the image's plane through its origin: both lose nothing.
     rows = jnp.exp(coarse.pose.log_scale) * rows
     spread = jnp.maximum(inclined.spread, weights.normal_least)
-    hold = weights.depth * pull.weights + weights.beyond * template.beyond
+    hold = weights.beyond * template.beyond
 
     def slopes_of(agreement):
         root = jnp.sqrt(jnp.maximum(counts * agreement, 1e-20)) / spread
@@ -355,12 +374,13 @@ def _depth_problem(
     basis = template.handle_basis
     offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
     depth_mm = matmul(offset_mm, slopes.toward)
-    change = (slopes.hold - template.reference_weights)[:, None] * basis
+    hold = pull.weights + slopes.hold
+    change = (hold - template.reference_weights)[:, None] * basis
     moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
     moves = moves.reshape(-1, basis.shape[1])
     missing = slope_residuals(initial_mm, slopes).reshape(-1)
     hessian = jnp.eye(basis.shape[1], dtype=basis.dtype) + matmul(basis.T, change) + matmul(moves.T, moves)
-    gradient = matmul(basis.T, slopes.hold * depth_mm) - matmul(moves.T, missing)
+    gradient = matmul(basis.T, hold * depth_mm) - matmul(moves.T, missing)
     return jnp.linalg.cholesky(hessian), gradient
 
 
