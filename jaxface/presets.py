@@ -49,7 +49,7 @@ EQ3 = DeformationWeights(
     normal_least=0.12,
     normal_outlier=4.0,
     lead=0.0,
-    beyond=0.0,
+    hold=0.0,
 )
 
 # Noise and priors of the coarse fit (ours), measured on detections in rendered faces (experiments/fit_sweep.py).
@@ -138,7 +138,7 @@ def default(*, size: int = 512) -> Preset:
     )
     # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
     # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
-    medium = EQ3._replace(stiffness=20.0, normals=10.0, lead=19.0, beyond=0.01)
+    medium = EQ3._replace(stiffness=20.0, normals=10.0, lead=19.0, hold=0.03)
     return Preset(coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, coarse_shading=True)
 
 

@@ -22,8 +22,8 @@ class DeformationWeights(NamedTuple):
     """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
     towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
     others by `outlier_mm` is let go. Where a network sees normals, all of them together weigh `normals` (mm^2), with
-    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; `beyond` holds what
-    lies beyond the face at its depth, and the weights of landmarks are divided by 1 + `lead`, less if skin is hidden.
+    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; `hold` keeps handles
+    at their depth, and the weights of landmarks are divided by 1 + `lead`, less if skin is hidden.
     """
 
     trust: LandmarkTrust
@@ -34,7 +34,7 @@ class DeformationWeights(NamedTuple):
     normal_least: Float[Array, ""] | float
     normal_outlier: Float[Array, ""] | float
     lead: Float[Array, ""] | float
-    beyond: Float[Array, ""] | float
+    hold: Float[Array, ""] | float
 
 
 class Deformable(NamedTuple):
@@ -71,7 +71,7 @@ def laplacian_energy(
     if slopes is None:
         return energy
     depth_mm = matmul(pull, slopes.toward)
-    return energy + jnp.sum(slopes.hold * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
+    return energy + slopes.hold * sum_squares(depth_mm) + sum_squares(slope_residuals(vertices_mm, slopes))
 
 
 def printed_laplacian_energy(

@@ -101,13 +101,13 @@ def normal_residuals(
 class Slopes(NamedTuple):
     """Wanted slopes of triangles as a quadratic in the depth of their corners along `toward` (object frame, unit
     length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, beside their
-    weights in Eq. 3."""
+    weights in Eq. 3: what is as wide as the face is the coarse fit's to tell."""
 
     triangles: Int[Array, "patches 3"]
     rows: Float[Array, "patches 2 3"]
     targets: Float[Array, "patches 2"]
     toward: Float[Array, "3"]
-    hold: Float[Array, "handles"]
+    hold: Float[Array, ""] | float
 
 
 def slope_rows(corners_px: Float[Array, "patches 3 3"], seen: Inclination) -> tuple[Array, Array]:

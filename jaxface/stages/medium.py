@@ -46,7 +46,7 @@ class MediumTemplate(NamedTuple):
     """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
 
     `landmark_ids` are the landmarks that the model has on its skin, one per handle, the first ones. The others are
-    vertices where normals alone pull, and which are `beyond` the face, 1 or 0; `patches` are triangles of skin.
+    vertices, which normals may move and which hold what lies beyond the face; `patches` are triangles of skin.
     """
 
     deformable: Deformable
@@ -54,7 +54,6 @@ class MediumTemplate(NamedTuple):
     reference_weights: Float[Array, "handles"]
     basis: Float[Array, "vertices handles"]
     handle_basis: Float[Array, "handles handles"]
-    beyond: Float[Array, "handles"]
     patches: SkinPatches
 
 
@@ -79,7 +78,7 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
     whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
     """
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
-    ids, corners, barycentrics, beyond = _handles(model)
+    ids, corners, barycentrics = _handles(model)
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
     reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
     reference = np.pad(np.asarray(reference / weights.stiffness, np.float64), (0, len(corners) - len(ids)))
@@ -101,13 +100,12 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
         reference_weights=jnp.asarray(reference, jnp.float32),
         basis=jnp.asarray(response @ whitening, jnp.float32),
         handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
-        beyond=jnp.asarray(beyond, jnp.float32),
         patches=skin_patches(model),
     )
 
 
-def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks on the skin, then vertices: corners and barycentrics of all, and which lie beyond the face."""
+def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids of the landmarks on the skin; corners and barycentrics of these, then of vertices between and beyond them."""
     triangles, parts = np.asarray(model.triangles), np.asarray(model.vertex_parts)
     barycentrics, regions = np.asarray(model.landmark_barycentrics, np.float64), np.asarray(model.vertex_regions)
     corners = triangles[np.asarray(model.landmark_triangles)]
@@ -122,8 +120,7 @@ def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     added = np.concatenate([skin, away]).astype(int)
     corners = np.concatenate([corners, np.tile(added[:, None], 3)])
     barycentrics = np.concatenate([barycentrics, np.tile([[1.0, 0.0, 0.0]], (len(added), 1))])
-    beyond = np.arange(len(corners)) >= len(corners) - len(away)
-    return ids, corners, barycentrics, beyond
+    return ids, corners, barycentrics
 
 
 def _spread_out(places_mm: np.ndarray, chosen: np.ndarray, held_mm: np.ndarray, *, apart_mm: float) -> np.ndarray:
@@ -281,13 +278,12 @@ def normal_slopes(
     # Depths are the object's own, heights those above the image's plane through its origin: both lose nothing.
     rows = jnp.exp(coarse.pose.log_scale) * rows
     spread = jnp.maximum(inclined.spread, weights.normal_least)
-    hold = weights.beyond * template.beyond
 
     def slopes_of(agreement):
         root = jnp.sqrt(jnp.maximum(counts * agreement, 1e-20)) / spread
-        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, hold)
+        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, weights.hold)
 
-    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, hold)
+    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, weights.hold)
 
     def reweigh(_, agreement):
         found_mm = linear_response(initial_mm, pull, template=template, slopes=slopes_of(agreement))

@@ -101,7 +101,7 @@ def seen_slopes():
     """Three triangles that are to take other slopes, and handles that hold the depth more than Eq. 3 does."""
     rng = np.random.default_rng(8)
     toward = np.array([0.2, -0.3, 0.93]) / np.linalg.norm([0.2, -0.3, 0.93])
-    numbers = (rng.normal(size=(3, 2, 3)), rng.normal(size=(3, 2)), toward, [0.1, 0.0, 0.3, 0.5])
+    numbers = (rng.normal(size=(3, 2, 3)), rng.normal(size=(3, 2)), toward, 0.3)
     return Slopes(jnp.asarray(TRIANGLES[[5, 40, 77]]), *(jnp.asarray(part, jnp.float32) for part in numbers))
 
 
@@ -126,8 +126,8 @@ def test_slopes_match_the_twin_and_finite_differences():
         )
         for corner, row, aim in zip(triangles.astype(int), rows, aims, strict=True):
             value += sum((sum(row[k, j] * depth[corner[j]] for j in range(3)) - aim[k]) ** 2 for k in range(2))
-        for corner, barycentric, target, held in zip(CORNERS, BARYCENTRICS, np.asarray(targets()), hold, strict=True):
-            value += held * ((barycentric @ vertices_mm[corner] - target) @ toward) ** 2
+        for corner, barycentric, target in zip(CORNERS, BARYCENTRICS, np.asarray(targets()), strict=True):
+            value += hold * ((barycentric @ vertices_mm[corner] - target) @ toward) ** 2
         return value
 
     moved = np.asarray(MOVED, np.float64)

@@ -124,7 +124,7 @@ def test_slopes_are_missed_by_angles():
     angles = np.arccos(np.sum(normals * aims, axis=1).clip(-1.0, 1.0))
     np.testing.assert_allclose(np.linalg.norm(missed, axis=1), angles, rtol=0.1, atol=2e-3)
     corner_ids = jnp.arange(3 * len(corners)).reshape(-1, 3)
-    slopes = Slopes(corner_ids, rows, targets, jnp.array([0.0, 0.0, 1.0]), jnp.zeros(1))
+    slopes = Slopes(corner_ids, rows, targets, jnp.array([0.0, 0.0, 1.0]), 0.0)
     np.testing.assert_allclose(
         slope_residuals(jnp.asarray(corners.reshape(-1, 3), jnp.float32), slopes), missed, atol=1e-4
     )

@@ -266,7 +266,9 @@ def slopes_of(coarse, pull, seen, weights=DEFAULT, camera=CAMERAS["orthographic"
 def test_adam_finds_the_exact_optimum_with_normals(camera):
     coarse, shape = coarse_fit(), dented() + wavy() - MODEL.mean_mm
     landmarks, seen = landmarks_of(shape, coarse, camera, noise_px=0.5), seen_of(shape, coarse, camera=camera)
-    pull = pull_of(coarse, landmarks, DEFAULT, camera)
+    led = medium.led(DEFAULT, coarse, seen, WINDOW, template=TEMPLATE, camera=camera)
+    assert float(led.stiffness) > 2.0 * DEFAULT.stiffness
+    pull = pull_of(coarse, landmarks, led, camera)
     slopes = slopes_of(coarse, pull, seen, DEFAULT, camera)
     exact = medium.linear_response(MODEL.mean_mm, pull, template=TEMPLATE, slopes=slopes)
     fit = deform_seen(coarse, landmarks, seen, DEFAULT, camera)
