@@ -290,7 +290,7 @@ def test_adam_finds_the_exact_optimum_with_normals(camera):
 def test_normals_tell_depth_that_landmarks_do_not():
     coarse, shape = coarse_fit(), dented()
     landmarks = landmarks_of(shape, coarse)
-    fit = deform_seen(coarse, landmarks, seen_of(shape, coarse))
+    fit = deform_seen(coarse, landmarks, seen_of(shape, coarse), DEFAULT._replace(normals=100.0, hold=1e-3))
     plain = deform(coarse, landmarks)
     inner = (jnp.abs(MODEL.mean_mm[:, 0]) < 45.0) & (jnp.abs(MODEL.mean_mm[:, 1]) < 60.0)
     misses = [float(jnp.std((each.vertices_mm - shape)[inner] @ jnp.array([0.0, 0.0, 1.0]))) for each in (plain, fit)]
