@@ -46,11 +46,11 @@ EQ3 = DeformationWeights(
     anchor=0.005,  # ours: pull towards the coarse place; keeps hidden sides from extrapolation
     stiffness=1.0,
     outlier_mm=5.0,  # ours: from here on a landmark that disagrees with its neighbours is let go
-    normals=0.0,
-    normal_least=0.08,
-    normal_outlier=3.0,
-    depth=1.0,
-    beyond=0.0,
+    normals=0.0,  # ours, with all that follows: the paper sees none
+    normal_least=0.12,
+    normal_outlier=4.0,
+    lead=0.0,
+    hold=0.0,
 )
 
 # Noise and priors of the coarse fit (ours), measured on detections in rendered faces (experiments/fit_sweep.py).
@@ -69,9 +69,9 @@ COARSE = CoarseWeights(
     skin_spread=0.08,  # of the skin's brightness about its shading, as a share
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
     skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
-    normal_least=0.08,
-    normal_independent=150.0,
-    normal_outlier=3.0,
+    normal_least=0.12,  # radians: no network is surer of what a model can be like
+    normal_independent=600.0,  # errors of normals are less alike than texture, and 300 to 3000 are nearly as good
+    normal_outlier=4.0,  # Geman-McClure scale of the normals, in spreads
 )  # fmt: skip
 
 
@@ -140,8 +140,10 @@ def default(*, size: int = 512) -> Preset:
         phase2=phase(EQ9_PHASE2),
     )
     # All weights of Eq. 3 over 20: with 1, the print, landmark noise of 0.45 mm makes the normals of the default model
-    # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1.
-    medium = EQ3._replace(stiffness=20.0, normals=5.0, depth=0.1, beyond=0.01)
+    # worse than the coarse ones, 4.9 degrees against 4.4; with 10 to 30 they are better, 4.1. Where normals are seen,
+    # landmarks pull 20 times less: they undo some of what the coarse fit learned from normals. Without a hold on depth
+    # normals add up to false wide curves.
+    medium = EQ3._replace(stiffness=20.0, normals=30.0, lead=19.0, hold=0.03)
     return Preset(
         coarse=COARSE, settled=_SETTLED, medium=medium, fine=fine, learned_normals=_led(fine, scale=scale),
         coarse_shading=True,

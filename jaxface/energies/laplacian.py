@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxface.energies.normals import Slopes, slope_residuals
 from jaxface.energies.trust import LandmarkTrust
 from jaxface.geometry.laplace_coordinates import laplace_coordinates
-from jaxface.numerics import sum_squares
+from jaxface.numerics import matmul, sum_squares
 
 # Smooths the printed norms, in mm: far below any displacement of interest.
 SMOOTHING_MM = 1e-2
@@ -22,8 +22,9 @@ class DeformationWeights(NamedTuple):
     """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
     towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
     others by `outlier_mm` is let go. Where a network sees normals, all of them together weigh `normals` (mm^2), with
-    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; landmarks then hold
-    the depth by the share `depth` of their weights, and what lies beyond the face by `beyond`."""
+    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; `hold` keeps handles
+    at their depth, and the weights of landmarks are divided by 1 + `lead`, less if skin is hidden.
+    """
 
     trust: LandmarkTrust
     anchor: Float[Array, ""] | float
@@ -32,8 +33,8 @@ class DeformationWeights(NamedTuple):
     normals: Float[Array, ""] | float
     normal_least: Float[Array, ""] | float
     normal_outlier: Float[Array, ""] | float
-    depth: Float[Array, ""] | float
-    beyond: Float[Array, ""] | float
+    lead: Float[Array, ""] | float
+    hold: Float[Array, ""] | float
 
 
 class Deformable(NamedTuple):
@@ -69,8 +70,8 @@ def laplacian_energy(
     energy = sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
     if slopes is None:
         return energy
-    depth_mm = jnp.sum(pull * slopes.toward, axis=1)
-    return energy + jnp.sum((slopes.hold - weights) * depth_mm**2) + sum_squares(slope_residuals(vertices_mm, slopes))
+    depth_mm = matmul(pull, slopes.toward)
+    return energy + slopes.hold * sum_squares(depth_mm) + sum_squares(slope_residuals(vertices_mm, slopes))
 
 
 def printed_laplacian_energy(

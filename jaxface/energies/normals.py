@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxface.imaging.filters import gaussian_blur, sample
-from jaxface.numerics import normalise, smoothstep
+from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import crop_points
 from jaxface.types import Crop, LearnedNormals
 
@@ -119,14 +119,14 @@ def misfit_degrees(
 
 class Slopes(NamedTuple):
     """Wanted slopes of triangles as a quadratic in the depth of their corners along `toward` (object frame, unit
-    length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, in place of
-    their weights in Eq. 3: a landmark does not see depth."""
+    length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, beside their
+    weights in Eq. 3: what is as wide as the face is the coarse fit's to tell."""
 
     triangles: Int[Array, "patches 3"]
     rows: Float[Array, "patches 2 3"]
     targets: Float[Array, "patches 2"]
     toward: Float[Array, "3"]
-    hold: Float[Array, "handles"]
+    hold: Float[Array, ""] | float
 
 
 def slope_rows(corners_px: Float[Array, "patches 3 3"], seen: Inclination) -> tuple[Array, Array]:
@@ -147,5 +147,5 @@ def slope_rows(corners_px: Float[Array, "patches 3 3"], seen: Inclination) -> tu
 
 def slope_residuals(vertices_mm: Float[Array, "vertices 3"], slopes: Slopes) -> Float[Array, "patches 2"]:
     """By how much triangles miss the slopes wanted."""
-    depths_mm = jnp.sum(vertices_mm * slopes.toward, axis=1)[slopes.triangles]
+    depths_mm = matmul(vertices_mm, slopes.toward)[slopes.triangles]
     return jnp.sum(slopes.rows * depths_mm[:, None, :], axis=2) - slopes.targets

@@ -46,7 +46,7 @@ class MediumTemplate(NamedTuple):
     """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
 
     `landmark_ids` are the landmarks that the model has on its skin, one per handle, the first ones. The others are
-    vertices where normals alone pull, and which are `beyond` the face, 1 or 0; `patches` are triangles of skin.
+    vertices, which normals may move and which hold what lies beyond the face; `patches` are triangles of skin.
     """
 
     deformable: Deformable
@@ -54,7 +54,6 @@ class MediumTemplate(NamedTuple):
     reference_weights: Float[Array, "handles"]
     basis: Float[Array, "vertices handles"]
     handle_basis: Float[Array, "handles handles"]
-    beyond: Float[Array, "handles"]
     patches: SkinPatches
 
 
@@ -79,7 +78,7 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
     whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
     """
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
-    ids, corners, barycentrics, beyond = _handles(model)
+    ids, corners, barycentrics = _handles(model)
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
     of_landmarks = (region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor) / weights.stiffness
     reference = np.pad(np.asarray(of_landmarks, np.float64), (0, len(corners) - len(ids)))
@@ -101,13 +100,12 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
         reference_weights=jnp.asarray(reference, jnp.float32),
         basis=jnp.asarray(response @ whitening, jnp.float32),
         handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
-        beyond=jnp.asarray(beyond, jnp.float32),
         patches=skin_patches(model),
     )
 
 
-def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks on the skin, then vertices: corners and barycentrics of all, and which lie beyond the face."""
+def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids of the landmarks on the skin; corners and barycentrics of these, then of vertices between and beyond them."""
     triangles, parts = np.asarray(model.triangles), np.asarray(model.vertex_parts)
     barycentrics, regions = np.asarray(model.landmark_barycentrics, np.float64), np.asarray(model.vertex_regions)
     corners = triangles[np.asarray(model.landmark_triangles)]
@@ -122,8 +120,7 @@ def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     added = np.concatenate([skin, away]).astype(int)
     corners = np.concatenate([corners, np.tile(added[:, None], 3)])
     barycentrics = np.concatenate([barycentrics, np.tile([[1.0, 0.0, 0.0]], (len(added), 1))])
-    beyond = np.arange(len(corners)) >= len(corners) - len(away)
-    return ids, corners, barycentrics, beyond
+    return ids, corners, barycentrics
 
 
 def _spread_out(places_mm: np.ndarray, chosen: np.ndarray, held_mm: np.ndarray, *, apart_mm: float) -> np.ndarray:
@@ -164,6 +161,8 @@ def run(
     `energy` may be `printed_laplacian_energy`; the preconditioner is made for the squared one.
     """
     initial_mm = coarse.vertices_mm
+    if seen is not None and crop is not None:
+        weights = led(weights, coarse, seen, crop, template=template, camera=camera)
     pull = landmark_pull(coarse, landmarks, model=model, template=template, camera=camera, weights=weights)
     slopes, term = None, {}
     if seen is not None and crop is not None:
@@ -231,8 +230,25 @@ def linear_response(
     if slopes is not None:  # depth answers to the normals, and nothing else does
         depth_factor, depth_gradient = _depth_problem(initial_mm, pull, slopes, template)
         depth = jax.scipy.linalg.cho_solve((depth_factor, True), depth_gradient)
-        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward
+        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward[None]
     return initial_mm + matmul(template.basis, answer)
+
+
+def led(
+    weights: DeformationWeights,
+    coarse: CoarseFit,
+    seen: NormalsSeen,
+    crop: Crop,
+    *,
+    template: MediumTemplate,
+    camera: Camera,
+) -> DeformationWeights:
+    """The weights with landmarks that give way to normals, as far as the skin that faces the viewer is seen."""
+    corners_px = project(coarse.vertices_mm, coarse.pose, camera=camera)[template.patches.triangles]
+    counts = facing_weights(triangle_normals(corners_px), template.patches.area)
+    skin = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop).skin
+    share = jnp.sum(counts * skin) / jnp.maximum(jnp.sum(counts), 1e-6)
+    return weights._replace(stiffness=weights.stiffness * (1.0 + weights.lead * share))
 
 
 def normal_slopes(
@@ -253,7 +269,7 @@ def normal_slopes(
     initial_mm, area, triangles = coarse.vertices_mm, template.patches.area, template.patches.triangles
     toward = rotation_matrix(coarse.pose.rotation_vector)[2]
     moved_mm = linear_response(initial_mm, pull, template=template) - initial_mm
-    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward
+    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward[None]
     corners_px = project(initial_mm + moved_mm, coarse.pose, camera=camera)[triangles]
     inclined = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop)
     counts = facing_weights(triangle_normals(corners_px), area)
@@ -262,13 +278,12 @@ def normal_slopes(
     # Depths are the object's own, heights those above the image's plane through its origin: both lose nothing.
     rows = jnp.exp(coarse.pose.log_scale) * rows
     spread = jnp.maximum(inclined.spread, weights.normal_least)
-    hold = weights.depth * pull.weights + weights.beyond * template.beyond
 
     def slopes_of(agreement):
         root = jnp.sqrt(jnp.maximum(counts * agreement, 1e-20)) / spread
-        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, hold)
+        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, weights.hold)
 
-    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, hold)
+    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, weights.hold)
 
     def reweigh(_, agreement):
         found_mm = linear_response(initial_mm, pull, template=template, slopes=slopes_of(agreement))
@@ -354,13 +369,14 @@ def _depth_problem(
     """The same for the displacement along `toward` where normals are seen."""
     basis = template.handle_basis
     offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
-    depth_mm = jnp.sum(offset_mm * slopes.toward, axis=1)
-    change = (slopes.hold - template.reference_weights)[:, None] * basis
+    depth_mm = matmul(offset_mm, slopes.toward)
+    hold = pull.weights + slopes.hold
+    change = (hold - template.reference_weights)[:, None] * basis
     moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
     moves = moves.reshape(-1, basis.shape[1])
     missing = slope_residuals(initial_mm, slopes).reshape(-1)
     hessian = jnp.eye(basis.shape[1], dtype=basis.dtype) + matmul(basis.T, change) + matmul(moves.T, moves)
-    gradient = matmul(basis.T, slopes.hold * depth_mm) - matmul(moves.T, missing)
+    gradient = matmul(basis.T, hold * depth_mm) - matmul(moves.T, missing)
     return jnp.linalg.cholesky(hessian), gradient
 
 

@@ -1,0 +1,157 @@
+"""Normals that a network sees, as residuals and as slopes, against slow twins."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+from jaxface.energies.normals import (
+    Inclination,
+    NormalsSeen,
+    Slopes,
+    across,
+    at_places,
+    normal_residuals,
+    pool,
+    slope_residuals,
+    slope_rows,
+    triangle_normals,
+)
+from jaxface.energies.skin import view_skin
+from jaxface.rendering.camera import orthographic, project
+from jaxface.types import Crop, Pose
+
+SETTINGS = {"least": 0.1, "independent": 70.0, "outlier": 2.5}
+RNG = np.random.default_rng(4)
+
+
+def directions(number, tilt):
+    """Unit vectors that look at the viewer."""
+    xy = RNG.normal(0.0, tilt, (number, 2)).clip(-0.6, 0.6)
+    return np.concatenate([xy, np.sqrt(1.0 - np.sum(xy**2, axis=1, keepdims=True))], axis=1).astype(np.float32)
+
+
+NORMALS, WEIGHTS = directions(23, 0.3), np.maximum(RNG.normal(0.6, 0.5, 23), 0.0).astype(np.float32)
+SEEN = Inclination(
+    jnp.asarray(directions(23, 0.3)),
+    jnp.asarray(RNG.uniform(0.05, 0.5, 23), jnp.float32),
+    jnp.asarray(RNG.uniform(0.0, 1.0, 23), jnp.float32),
+)
+
+
+def residuals(normals):
+    return normal_residuals(normals, SEEN, jnp.asarray(WEIGHTS), **SETTINGS)
+
+
+def slow_residuals(normals, *, least, independent, outlier):
+    """A patch at a time, float64: the turn that takes the target to the z axis, then Geman and McClure's root."""
+    out = []
+    for normal, target, spread, skin, weight in zip(normals, *map(np.float64, SEEN), WEIGHTS, strict=True):
+        axis, sine = np.cross(target, [0.0, 0.0, 1.0]), np.hypot(*target[:2])
+        axis = axis / sine
+        k = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+        turn = np.eye(3) + sine * k + (1.0 - target[2]) * k @ k
+        error = (turn @ normal)[:2] / max(spread, least)
+        softened = error / np.sqrt(1.0 + np.sum(error**2) / outlier**2)
+        out.append(np.sqrt(independent * weight * skin / np.sum(np.float64(WEIGHTS))) * softened)
+    return np.concatenate(out)
+
+
+def test_residuals_match_the_loop_plain_jit_and_vmap():
+    expected = slow_residuals(np.float64(NORMALS), **SETTINGS)
+    assert np.ptp(expected) > 1.0
+    np.testing.assert_allclose(residuals(NORMALS), expected, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(residuals)(NORMALS), expected, atol=1e-4)
+    other = directions(23, 0.2)
+    together = jax.vmap(residuals)(jnp.stack([other, NORMALS]))
+    np.testing.assert_allclose(together[1], expected, atol=1e-4)
+    np.testing.assert_allclose(together[0], slow_residuals(np.float64(other), **SETTINGS), atol=1e-4)
+
+
+def test_gradient_agrees_with_finite_differences_and_is_finite_at_the_start():
+    probe = RNG.normal(size=46)
+    gradient = jax.grad(lambda n: jnp.sum(jnp.asarray(probe, jnp.float32) * residuals(n)))(jnp.asarray(NORMALS))
+    oracles.check_gradient(lambda n: probe @ slow_residuals(n, **SETTINGS), np.float64(NORMALS), gradient, step=1e-5)
+    np.testing.assert_allclose(residuals(SEEN.normals_image), 0.0, atol=1e-5)
+    jacobian = jax.jacfwd(residuals)(SEEN.normals_image)
+    assert np.all(np.isfinite(jacobian)) and np.any(jacobian != 0.0)
+
+
+def test_no_patch_pulls_harder_than_an_outlier_may():
+    wild = normal_residuals(
+        directions(23, 0.6), SEEN._replace(spread=0.0 * SEEN.spread), jnp.asarray(WEIGHTS),
+        least=1e-6, independent=70.0, outlier=2.5,
+    )  # fmt: skip
+    limit = 2.5 * np.sqrt(70.0 * WEIGHTS * SEEN.skin / WEIGHTS.sum())
+    np.testing.assert_allclose(np.linalg.norm(np.reshape(wild, (-1, 2)), axis=1), limit, rtol=1e-3, atol=1e-4)
+
+
+def test_the_part_across_is_the_sine_of_the_angle():
+    normals, targets = directions(50, 0.3), directions(50, 0.3)
+    sines = np.linalg.norm(np.cross(normals, targets), axis=1)
+    np.testing.assert_allclose(np.linalg.norm(across(normals, targets), axis=1), sines, atol=1e-5)
+
+
+def test_triangles_are_inclined_as_the_image_shows_them():
+    corners_mm = RNG.normal(0.0, 5.0, (31, 3, 3)).astype(np.float32)
+    pose = Pose(jnp.array([0.2, -0.4, 0.1]), jnp.array([50.0, 60.0]), jnp.log(jnp.float32(2.0)))
+    corners_px = project(jnp.asarray(corners_mm.reshape(-1, 3)), pose, camera=orthographic()).reshape(-1, 3, 3)
+    expected = view_skin(corners_mm, pose, camera=orthographic()).normals_image
+    np.testing.assert_allclose(triangle_normals(corners_px), expected, atol=1e-4)
+
+
+def triangles(number=40):
+    """Corners of triangles that face the viewer, all sorts of shapes."""
+    corners = RNG.normal(0.0, 8.0, (200, 3, 3)) * [1.0, 1.0, 0.4]
+    (x1, y1), (x2, y2) = np.moveaxis(corners[:, 1:, :2] - corners[:, :1, :2], 1, 0).transpose(0, 2, 1)
+    return corners[x1 * y2 - x2 * y1 < -40.0][:number]
+
+
+def test_slopes_are_missed_by_angles():
+    """Triangles within two degrees of the normals seen miss them by these angles; slopes by the plane's equation."""
+    corners = triangles()
+    planes = np.array([np.linalg.solve(np.c_[c[:, :2], np.ones(3)], c[:, 2]) for c in corners])
+    normals = np.c_[-planes[:, :2], np.ones(len(corners))]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    kept = normals[:, 2] > 0.4
+    corners, normals = corners[kept], normals[kept]
+    aims = normals + 0.02 * RNG.normal(size=normals.shape)
+    aims /= np.linalg.norm(aims, axis=1, keepdims=True)
+    seen = Inclination(jnp.asarray(aims, jnp.float32), jnp.ones(len(aims)), jnp.ones(len(aims)))
+    rows, targets = slope_rows(jnp.asarray(corners, jnp.float32), seen)
+    missed = np.einsum("pij,pj->pi", rows, corners[:, :, 2]) - targets
+    angles = np.arccos(np.sum(normals * aims, axis=1).clip(-1.0, 1.0))
+    np.testing.assert_allclose(np.linalg.norm(missed, axis=1), angles, rtol=0.1, atol=2e-3)
+    corner_ids = jnp.arange(3 * len(corners)).reshape(-1, 3)
+    slopes = Slopes(corner_ids, rows, targets, jnp.array([0.0, 0.0, 1.0]), 0.0)
+    np.testing.assert_allclose(
+        slope_residuals(jnp.asarray(corners.reshape(-1, 3), jnp.float32), slopes), missed, atol=1e-4
+    )
+
+
+def test_flat_triangles_and_grazing_normals_stay_finite():
+    corners = jnp.zeros((2, 3, 3)).at[1, 1, 0].set(3.0)
+    seen = Inclination(jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), jnp.ones(2), jnp.ones(2))
+    assert all(np.all(np.isfinite(part)) for part in slope_rows(corners, seen))
+
+
+@pytest.mark.parametrize("skin", [0.0, 1.0])
+def test_pools_mean_over_skin_alone(skin):
+    """Left of the middle nothing is known, not even numbers."""
+    size = 64
+    left = jnp.arange(size)[None, :, None] < 32
+    tilted = jnp.broadcast_to(jnp.array([0.6, 0.0, 0.8]), (size, size, 3))
+    spread = jnp.where(left[..., 0], jnp.nan, 0.2) * jnp.ones((size, size))
+    seen = NormalsSeen(
+        jnp.where(left, jnp.nan, tilted), spread, jnp.where(left[..., 0], 0.0, skin) * jnp.ones((size, size))
+    )
+    pooled = pool(seen)
+    assert all(np.all(np.isfinite(part)) for part in pooled)
+    found = at_places(pooled, jnp.array([[10.0, 20.0], [50.0, 30.0], [32.0, 40.0]]), Crop(jnp.zeros(2), jnp.float32(1)))
+    assert found.skin[0] == 0.0 and abs(float(found.skin[1]) - skin) < 1e-3
+    if skin:
+        np.testing.assert_allclose(found.normals_image[1:], np.tile([[0.6, 0.0, 0.8]], (2, 1)), atol=1e-4)
+        np.testing.assert_allclose(found.spread[1:], 0.2, atol=1e-4)
+    else:
+        assert not np.any(found.skin)
