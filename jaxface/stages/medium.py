@@ -6,7 +6,9 @@ and P = S K every optimum of Eq. 3, for any weights W, is v' = v + K y, and ther
 
   E(y) = y^T y - |P y|^2_W0 + |P y - r|^2_W,   half its Hessian  H = I + P^T (W - W0) P,   r = mu - S v.
 
-`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r.
+`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r. Normals that a network sees
+(ours) add |G K y - t|^2 for the camera's depth alone, and hold the handles there; handles between the landmarks and
+beyond the face, which have no weight in Eq. 3, let them act. The optimum is then that within the span of K.
 """
 
 from collections.abc import Callable
@@ -80,8 +82,8 @@ def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemp
     triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
     ids, corners, barycentrics = _handles(model)
     handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
-    reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
-    reference = np.pad(np.asarray(reference / weights.stiffness, np.float64), (0, len(corners) - len(ids)))
+    trusted = (region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor) / weights.stiffness
+    reference = np.pad(np.asarray(trusted, np.float64), (0, len(corners) - len(ids)))
     response = handle_response(
         triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, np.asarray(model.vertex_parts)),
         handles=handles, weights=reference,
@@ -180,14 +182,9 @@ def run(
         return initial_mm + matmul(template.basis, answer)
 
     def of_white(white):
-        return energy(
-            deform(white),
-            initial_mm=initial_mm,
-            targets_mm=pull.targets_mm,
-            weights=pull.weights,
-            deformable=template.deformable,
-            **term,
-        )
+        shape_mm, deformable = deform(white), template.deformable
+        known = {"initial_mm": initial_mm, "targets_mm": pull.targets_mm, "weights": pull.weights} | term
+        return energy(shape_mm, deformable=deformable, **known)
 
     start = jnp.zeros((template.basis.shape[1], 3), jnp.float32)
     white, energies, finite = _restarted_adam(of_white, start, rounds=rounds, num_steps=steps_per_round)
