@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.energies.normals import misfit_degrees
+from jaxface.energies.normals import NormalsSeen, misfit_degrees
 from jaxface.networks import normals
 from jaxface.rendering.appearance import fill_outside
 from jaxface.rendering.camera import cropped, project
@@ -13,7 +13,7 @@ from jaxface.verdicts import Figures
 
 
 def look(
-    shape_mm: Array, pose: Pose, view: View, shared: Shared
+    shape_mm: Float[Array, "vertices 3"], pose: Pose, view: View, shared: Shared
 ) -> tuple[FineInputs, Float[Array, "size size"], LearnedNormals]:
     """A shape as the crop shows it, its heights continued past its rim, and what the network says of it."""
     inputs = observed(shape_mm, pose, view, shared)
@@ -33,12 +33,19 @@ def told(inputs: FineInputs, said: LearnedNormals) -> Figures:
     }
 
 
-def inclined(before_mm: Array, after_mm: Array, poses: tuple[Pose, Pose], state, view, shared) -> Figures:
+def inclined(
+    before_mm: Float[Array, "vertices 3"],
+    after_mm: Float[Array, "vertices 3"],
+    poses: tuple[Pose, Pose],
+    seen: NormalsSeen,
+    view: View,
+    shared: Shared,
+) -> Figures:
     """How far two shapes are inclined from what the network sees."""
     patches = shared.templates.patches
 
     def misfit(shape_mm, pose):
         corners_px = project(shape_mm[patches.triangles].reshape(-1, 3), pose, camera=view.camera).reshape(-1, 3, 3)
-        return misfit_degrees(corners_px, state.seen, view.crop, area=patches.area)
+        return misfit_degrees(corners_px, seen, view.crop, area=patches.area)
 
     return {"normals_before_degrees": misfit(before_mm, poses[0]), "normals_degrees": misfit(after_mm, poses[1])}

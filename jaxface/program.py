@@ -114,7 +114,7 @@ def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figur
     _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
     figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
     figures |= {"skin_share": jnp.mean(inputs.covered * said.skin)}
-    figures |= inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), state, view, shared)
+    figures |= inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), seen, view, shared)
     return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
 
 
@@ -126,7 +126,7 @@ def _deform_to_normals(state: State, view: View, shared: Shared) -> tuple[State,
         weights=shared.preset.medium, seen=state.seen, crop=view.crop,
     )  # fmt: skip
     figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
-    figures |= inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state, view, shared)
+    figures |= inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state.seen, view, shared)
     return state._replace(shape_mm=deformed.vertices_mm), figures
 
 

@@ -1,12 +1,14 @@
 """Medium stage, Jin et al. (2021) Sec. 3.3: landmarks pull the coarse shape by Laplace deformation (Eqs. 2, 3).
 
-`prepare` factorises Eq. 3 once for a template (host, float64). For the template's reference weights W0 let
+`energies.handles` factorises Eq. 3 once for a template (host, float64). For the template's reference weights W0 let
 B = L^T L + S^T W0 S, where S picks the M handles, and C = S B^-1 S^T = Q diag(c) Q^T. With K = B^-1 S^T Q diag(c)^-1/2
 and P = S K every optimum of Eq. 3, for any weights W, is v' = v + K y, and there Eq. 3 is a small quadratic:
 
   E(y) = y^T y - |P y|^2_W0 + |P y - r|^2_W,   half its Hessian  H = I + P^T (W - W0) P,   r = mu - S v.
 
-`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r.
+`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r. Normals that a network sees
+(ours) add |G K y - t|^2 for the camera's depth alone, and hold the handles there; handles between the landmarks and
+beyond the face, which have no weight in Eq. 3, let them act. The optimum is then that within the span of K.
 """
 
 from collections.abc import Callable
@@ -14,11 +16,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import scipy.spatial
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from jaxface.energies.laplacian import Deformable, DeformationWeights, handle_positions, laplacian_energy
+from jaxface.energies.handles import MediumTemplate
+from jaxface.energies.laplacian import DeformationWeights, handle_positions, laplacian_energy
 from jaxface.energies.normals import (
     NormalsSeen,
     Slopes,
@@ -29,32 +30,13 @@ from jaxface.energies.normals import (
     slope_rows,
     triangle_normals,
 )
-from jaxface.energies.skin import SkinPatches, skin_patches
-from jaxface.energies.trust import landmark_trust, region_trust
-from jaxface.geometry import topology as topologies
-from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response
+from jaxface.energies.trust import landmark_trust
 from jaxface.geometry.normals import vertex_normals
-from jaxface.morphable.linear import has_landmark
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm
 from jaxface.rendering.camera import project, unproject
 from jaxface.solvers.adam import cosine_rates, minimise
-from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MediumFit, MorphableModel, Part, Region
-
-
-class MediumTemplate(NamedTuple):
-    """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
-
-    `landmark_ids` are the landmarks that the model has on its skin, one per handle, the first ones. The others are
-    vertices, which normals may move and which hold what lies beyond the face; `patches` are triangles of skin.
-    """
-
-    deformable: Deformable
-    landmark_ids: Int[Array, "landmarks_on_skin"]
-    reference_weights: Float[Array, "handles"]
-    basis: Float[Array, "vertices handles"]
-    handle_basis: Float[Array, "handles handles"]
-    patches: SkinPatches
+from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MediumFit, MorphableModel
 
 
 class Pull(NamedTuple):
@@ -68,77 +50,6 @@ class Pull(NamedTuple):
 FIRST_STEP = 0.2  # Adam's rate at the start of a round, as a share of the way to the optimum
 SHORTEST = 0.1  # of the typical way: no unknown is held stiller than this
 ROBUST_ROUNDS = 3
-_SKIN_SPACING_MM, _BEYOND_SPACING_MM = 8.0, 25.0  # of handles, on skin without landmarks and beyond the face
-
-
-def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemplate:
-    """Factorises the template (host, float64; once per model: keep the result).
-
-    `weights` are the reference only: `run` is exact for any others. Handles are landmarks on the skin; eyes, teeth and
-    whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
-    """
-    triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
-    ids, corners, barycentrics = _handles(model)
-    handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
-    of_landmarks = (region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor) / weights.stiffness
-    reference = np.pad(np.asarray(of_landmarks, np.float64), (0, len(corners) - len(ids)))
-    response = handle_response(
-        triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, np.asarray(model.vertex_parts)),
-        handles=handles, weights=reference,
-    )  # fmt: skip
-    coupling = handles @ response
-    whitening = _inverse_root(coupling)
-    topology = topologies.mesh_topology(triangles, num_vertices=num_vertices)
-    return MediumTemplate(
-        deformable=Deformable(
-            neighbours=jnp.asarray(topology.neighbours),
-            valence=jnp.asarray(topology.valence),
-            handle_vertices=jnp.asarray(corners, jnp.int32),
-            handle_barycentrics=jnp.asarray(barycentrics, jnp.float32),
-        ),
-        landmark_ids=jnp.asarray(ids, jnp.int32),
-        reference_weights=jnp.asarray(reference, jnp.float32),
-        basis=jnp.asarray(response @ whitening, jnp.float32),
-        handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
-        patches=skin_patches(model),
-    )
-
-
-def _handles(model: MorphableModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids of the landmarks on the skin; corners and barycentrics of these, then of vertices between and beyond them."""
-    triangles, parts = np.asarray(model.triangles), np.asarray(model.vertex_parts)
-    barycentrics, regions = np.asarray(model.landmark_barycentrics, np.float64), np.asarray(model.vertex_regions)
-    corners = triangles[np.asarray(model.landmark_triangles)]
-    ids = np.flatnonzero(has_landmark(model) & (parts[corners[:, 0]] == Part.SKIN))
-    corners, barycentrics = corners[ids], barycentrics[ids]
-    places_mm = np.asarray(model.mean_mm, np.float64)
-    held_mm = np.einsum("hc,hcx->hx", barycentrics, places_mm[corners])
-    on_skin = np.isin(regions, [Region.SKIN, Region.NOSE]) & (parts == Part.SKIN)
-    skin = _spread_out(places_mm, np.flatnonzero(on_skin), held_mm, apart_mm=_SKIN_SPACING_MM)
-    away = np.flatnonzero((regions >= Region.EAR) & (parts == Part.SKIN))
-    away = _spread_out(places_mm, away, held_mm, apart_mm=_BEYOND_SPACING_MM)
-    added = np.concatenate([skin, away]).astype(int)
-    corners = np.concatenate([corners, np.tile(added[:, None], 3)])
-    barycentrics = np.concatenate([barycentrics, np.tile([[1.0, 0.0, 0.0]], (len(added), 1))])
-    return ids, corners, barycentrics
-
-
-def _spread_out(places_mm: np.ndarray, chosen: np.ndarray, held_mm: np.ndarray, *, apart_mm: float) -> np.ndarray:
-    """Of the chosen vertices those farthest from all handles so far, until none is `apart_mm` away."""
-    found: list[int] = []
-    if not len(chosen):
-        return np.array(found, int)
-    distance = scipy.spatial.KDTree(held_mm).query(places_mm[chosen])[0]
-    while distance.max() > apart_mm:
-        found.append(chosen[distance.argmax()])
-        distance = np.minimum(distance, np.linalg.norm(places_mm[chosen] - places_mm[found[-1]], axis=1))
-    return np.array(found, int)
-
-
-def _pieces(triangles: Int[np.ndarray, "faces 3"], parts: Int[np.ndarray, "vertices"]) -> Int[np.ndarray, "vertices"]:
-    """Labels of what moves together: connected pieces, but all teeth of a jaw, and a tongue or an eye, as one."""
-    pieces = topologies.components(triangles, num_vertices=len(parts))
-    return np.where((parts == Part.SKIN) | (parts == Part.INSIDE), pieces, len(parts) + parts)
 
 
 def run(
@@ -180,14 +91,9 @@ def run(
         return initial_mm + matmul(template.basis, answer)
 
     def of_white(white):
-        return energy(
-            deform(white),
-            initial_mm=initial_mm,
-            targets_mm=pull.targets_mm,
-            weights=pull.weights,
-            deformable=template.deformable,
-            **term,
-        )
+        shape_mm, deformable = deform(white), template.deformable
+        known = {"initial_mm": initial_mm, "targets_mm": pull.targets_mm, "weights": pull.weights} | term
+        return energy(shape_mm, deformable=deformable, **known)
 
     start = jnp.zeros((template.basis.shape[1], 3), jnp.float32)
     white, energies, finite = _restarted_adam(of_white, start, rounds=rounds, num_steps=steps_per_round)
@@ -369,22 +275,19 @@ def _depth_problem(
     """The same for the displacement along `toward` where normals are seen."""
     basis = template.handle_basis
     offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
-    depth_mm = matmul(offset_mm, slopes.toward)
     hold = pull.weights + slopes.hold
     change = (hold - template.reference_weights)[:, None] * basis
     moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
     moves = moves.reshape(-1, basis.shape[1])
-    missing = slope_residuals(initial_mm, slopes).reshape(-1)
     hessian = jnp.eye(basis.shape[1], dtype=basis.dtype) + matmul(basis.T, change) + matmul(moves.T, moves)
-    gradient = matmul(basis.T, hold * depth_mm) - matmul(moves.T, missing)
-    return jnp.linalg.cholesky(hessian), gradient
+    gradient = matmul(basis.T, hold * matmul(offset_mm, slopes.toward))
+    return jnp.linalg.cholesky(hessian), gradient - matmul(moves.T, slope_residuals(initial_mm, slopes).reshape(-1))
 
 
 def _facing(coarse: CoarseFit, model: MorphableModel, template: MediumTemplate) -> Float[Array, "handles"]:
     """Cosine of the angle between the surface at each handle and the line of sight."""
-    normals = vertex_normals(coarse.vertices_mm, model.triangles)
-    at_handles = normalise(handle_positions(normals, deformable=template.deformable))
-    return matmul(at_handles, rotation_matrix(coarse.pose.rotation_vector)[2])
+    normals = handle_positions(vertex_normals(coarse.vertices_mm, model.triangles), deformable=template.deformable)
+    return matmul(normalise(normals), rotation_matrix(coarse.pose.rotation_vector)[2])
 
 
 def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Float[Array, ""]:
@@ -394,12 +297,4 @@ def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Floa
     ids = template.landmark_ids
     trust = pull.trust[: ids.shape[0]]
     apart = jnp.where((trust > 0)[:, None], seen[: ids.shape[0]] - landmarks.points_px[ids], 0.0)
-    squares = jnp.sum(trust[:, None] * apart * apart)
-    return jnp.sqrt(squares / jnp.maximum(jnp.sum(trust), 1e-9))
-
-
-def _inverse_root(matrix: np.ndarray) -> np.ndarray:
-    """Q diag(c)^-1/2 of a symmetric matrix; directions without content (handles given twice) get 0."""
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    usable = values > 1e-9 * values[-1]
-    return vectors * np.where(usable, 1.0 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
+    return jnp.sqrt(jnp.sum(trust[:, None] * apart * apart) / jnp.maximum(jnp.sum(trust), 1e-9))

@@ -12,6 +12,7 @@ import scipy.sparse.linalg
 from dome import dome_model
 
 from jaxface import presets
+from jaxface.energies import handles
 from jaxface.energies.laplacian import laplacian_energy, printed_laplacian_energy
 from jaxface.energies.normals import NormalsSeen
 from jaxface.geometry.laplace_coordinates import handle_matrix, laplace_matrix
@@ -25,7 +26,7 @@ from jaxface.types import Camera, CoarseFit, Crop, Landmarks, Part, Pose
 
 MODEL = dome_model()
 DEFAULT = presets.default().medium
-TEMPLATE = medium.prepare(MODEL, weights=DEFAULT)
+TEMPLATE = handles.prepare(MODEL, weights=DEFAULT)
 SCALE = 2.2
 CAMERAS = {
     "orthographic": orthographic(),
@@ -164,7 +165,7 @@ def test_absent_and_hidden_landmarks_do_not_pull():
 
 def test_islands_without_handles_follow_their_neighbourhood():
     model = dome_model(with_island=True)
-    template = medium.prepare(model, weights=DEFAULT)
+    template = handles.prepare(model, weights=DEFAULT)
     coarse = coarse_fit(yaw=0.0)._replace(vertices_mm=model.mean_mm)
     points = project(
         landmark_positions(model.mean_mm + jnp.array([[6.0, 0.0, 0.0]]), model=model),
@@ -196,7 +197,7 @@ def test_pieces_of_one_part_move_as_one_and_their_landmarks_do_not_bend_them():
         landmark_triangles=model.landmark_triangles.at[last].set(len(model.triangles)),
         landmark_barycentrics=model.landmark_barycentrics.at[last].set(1.0 / 3.0),
     )
-    template = medium.prepare(model, weights=DEFAULT)
+    template = handles.prepare(model, weights=DEFAULT)
     assert last not in template.landmark_ids.tolist() and len(template.landmark_ids) == last
     coarse = coarse_fit(yaw=0.0)._replace(vertices_mm=model.mean_mm)
     wider = landmark_positions(model.mean_mm * jnp.array([[1.1, 1.0, 1.0]]), model=model)
