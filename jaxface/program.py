@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface.energies.normals import normals_seen
-from jaxface.energies.scene import FineTerms
+from jaxface.energies.scene import FineTerms, with_value
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
 from jaxface.network_view import inclined, look, told
@@ -134,7 +134,8 @@ def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """What the network says of the medium surface; nothing, if that cannot be used."""
     inputs, _, said = look(state.shape_mm, state.fit.pose, view, shared)
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
-    figures = {"finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)} | told(inputs, said)
+    figures = {"counts": view.counts, "finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)}
+    figures |= told(inputs, said)
     usable = holds(NORMALS.name, judge(NORMALS.name, figures))
     ones = jnp.ones_like(inputs.covered)
     nothing = LearnedNormals(jnp.zeros_like(said.slope_change), jnp.pi * ones, ones)
@@ -190,7 +191,10 @@ def _unshaded(before: State, after: State) -> State:
 
 
 def _nothing_seen(before: State, after: State) -> State:
-    return after._replace(scene=fine.plain_scene(after.scene))
+    plain = fine.plain_scene(after.scene)
+    if before.scene is not None:  # the surface that the network led stays
+        plain = with_value(plain._replace(mask=before.scene.mask), before.scene.height_px, name="height_px")
+    return after._replace(scene=plain)
 
 
 def _nothing_regressed(before: State, after: State) -> State:

@@ -61,7 +61,7 @@ class State(NamedTuple):
     fit: CoarseFit = _UNKNOWN
     shape_mm: Float[Array, "vertices 3"] = _UNKNOWN
     shading_residuals: Float[Array, "2"] = _UNKNOWN
-    seen: NormalsSeen | None = None
+    seen: NormalsSeen = _UNKNOWN
     normals: LearnedNormals | None = None
     scene: Scene = _UNKNOWN
     phase1_height_px: Float[Array, "size size"] = _UNKNOWN

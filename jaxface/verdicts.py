@@ -109,6 +109,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         ),
     ),
     "learned normals": (
+        Limit(lambda f: f["counts"] > 0.0, "the frame does not count"),
         Limit(lambda f: f["finite"], "what the network says of the normals is not finite"),
         Limit(lambda f: f["skin_share"] > 0.02, "the network sees no skin where the face is"),
     ),

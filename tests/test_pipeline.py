@@ -33,8 +33,8 @@ from jaxface.types import IBUG_68, CoarseFit, Crop, FaceError, Landmarks, Parsin
 from jaxface.verdicts import reason
 
 SIZE = 128
-STAGES = ["landmarks", "templates", "coarse", "coarse shading", "medium", "light and albedo", "fine phase 1",
-          "fine phase 2", "detail", "textures"]  # fmt: skip
+STAGES = ["landmarks", "templates", "coarse", "coarse normals", "medium", "learned normals", "fine phase 1",
+          "fine phase 2", "light and albedo", "detail", "textures"]  # fmt: skip
 
 
 @functools.cache
@@ -342,7 +342,7 @@ def with_rate(fine, *phases, rate=float("nan")):
 
 
 def test_without_phase_2_the_face_is_that_of_phase_1(rec):
-    left = reconstruct_with(fine=with_rate(PRESET.fine, "phase2"))
+    left = reconstruct_with(learned_normals=with_rate(PRESET.learned_normals, "phase2"))
     assert status(left, "fine phase 1").status == "ok"
     assert status(left, "fine phase 2").status == "left out" and "finite" in status(left, "fine phase 2").reason
     np.testing.assert_allclose(left.fine.vertices_mm, rec.phase1.vertices_mm, atol=1e-4)  # by another program
@@ -352,17 +352,17 @@ def test_without_phase_2_the_face_is_that_of_phase_1(rec):
 
 
 def test_without_phase_1_the_second_starts_from_the_medium_shape(rec):
-    left = reconstruct_with(fine=with_rate(PRESET.fine, "phase1"))
+    left = reconstruct_with(learned_normals=with_rate(PRESET.learned_normals, "phase1"))
     assert (status(left, "fine phase 1").status, status(left, "fine phase 2").status) == ("left out", "ok")
     np.testing.assert_array_equal(left.maps.phase1_height_px, rec.maps.medium_height_px)
-    still = reconstruct_with(fine=with_rate(PRESET.fine, "phase1", rate=0.0))
+    still = reconstruct_with(learned_normals=with_rate(PRESET.learned_normals, "phase1", rate=0.0))
     np.testing.assert_array_equal(left.fine.vertices_mm, still.fine.vertices_mm)
     assert np.abs(left.maps.height_px - rec.maps.height_px).max() > 0.01
     assert left.settings["preset"] == "own" and rec.settings["preset"] == "default"
 
 
 def test_without_either_phase_the_face_is_the_medium_one(rec):
-    left = reconstruct_with(fine=with_rate(PRESET.fine, "phase1", "phase2"))
+    left = reconstruct_with(learned_normals=with_rate(PRESET.learned_normals, "phase1", "phase2"))
     assert [status(left, f"fine phase {k}").status for k in (1, 2)] == ["left out"] * 2
     np.testing.assert_array_equal(left.maps.height_px, rec.maps.medium_height_px)
     np.testing.assert_array_equal(left.fine.vertices_mm, left.phase1.vertices_mm)
@@ -371,11 +371,19 @@ def test_without_either_phase_the_face_is_the_medium_one(rec):
 
 
 def test_a_fine_stage_that_breaks_down_leaves_the_medium_face(rec):
-    left = reconstruct_with(fine=with_rate(PRESET.fine, "albedo"))
+    left = reconstruct_with(fine=with_rate(PRESET.fine, "albedo"), learned_normals=None)
     assert "finite" in status(left, "light and albedo").reason
     assert [status(left, f"fine phase {k}").status for k in (1, 2)] == ["left out"] * 2
     assert all(np.isfinite(leaf).all() for leaf in arrays(left) if leaf.dtype.kind == "f" and leaf.size > 100)
     np.testing.assert_allclose(left.fine_normals, base_normals(left), atol=1e-5)
+    np.testing.assert_allclose(left.maps.shading, 1.0, atol=1e-5)
+
+
+def test_where_no_light_is_found_the_surface_that_the_network_led_stays(rec):
+    left = reconstruct_with(learned_normals=with_rate(PRESET.learned_normals, "albedo"))
+    assert "finite" in status(left, "light and albedo").reason
+    np.testing.assert_array_equal(left.maps.height_px, rec.maps.height_px)
+    np.testing.assert_allclose(left.fine.vertices_mm, rec.fine.vertices_mm, atol=1e-4)
     np.testing.assert_allclose(left.maps.shading, 1.0, atol=1e-5)
 
 
@@ -387,9 +395,16 @@ def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec):
     assert status(left, "fine phase 2").status == "ok" and np.isfinite(left.fine.vertices_mm).all()
 
 
-def test_where_shading_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec):
-    left = reconstruct_with(coarse=PRESET.coarse._replace(skin_spread=float("nan")))
-    assert status(left, "coarse").status == "ok" and status(left, "coarse shading").status == "left out"
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("coarse normals", {"coarse": PRESET.coarse._replace(normal_least=float("nan"))}),
+        ("coarse shading", {"coarse": PRESET.coarse._replace(skin_spread=float("nan")), "learned_normals": None}),
+    ],
+)
+def test_where_the_skin_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec, name, changes):
+    left = reconstruct_with(**changes)
+    assert status(left, "coarse").status == "ok" and status(left, name).status == "left out"
     plain = fit_landmarks(State(), view_of(left))
     np.testing.assert_allclose(left.coarse.vertices_mm, plain.vertices_mm, atol=0.05)
     assert np.abs(left.coarse.vertices_mm - rec.coarse.vertices_mm).max() > 0.1
