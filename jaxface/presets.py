@@ -70,7 +70,7 @@ COARSE = CoarseWeights(
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
     skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
     normal_least=0.12,  # radians: no network is surer of what a model can be like
-    normal_independent=600.0,  # errors of normals are less alike than texture, and 300 to 3000 are nearly as good
+    normal_independent=200.0,  # faces far off the model's basis ask for 100, ray-traced heads for 300 to 1000
     normal_outlier=4.0,  # Geman-McClure scale of the normals, in spreads
 )  # fmt: skip
 
