@@ -156,13 +156,13 @@ def _led(fine: FineTerms, *, scale: float) -> FineTerms:
     def phase(*, smoothness: float, num_steps: int) -> Phase:
         smoothness = smoothness * scale**2
         height = Unknown(
-            "height_px", slope_term, SlopeWeights(1.2e-4 / scale**2, smoothness, gradient=0.05, outlier=8.0), rate=0.15,
+            "height_px", slope_term, SlopeWeights(6e-5 / scale**2, smoothness, gradient=0.01, outlier=8.0), rate=0.15,
             cosine=True, precondition=functools.partial(precondition, cutoff=0.02 / scale**2, bending=smoothness),
         )  # fmt: skip
         return Phase((height,), num_steps=num_steps)
 
     return dataclasses.replace(
-        fine, phase1=phase(smoothness=7.5, num_steps=20), phase2=phase(smoothness=0.075, num_steps=40)
+        fine, phase1=phase(smoothness=7.5, num_steps=20), phase2=phase(smoothness=0.075, num_steps=50)
     )
 
 

@@ -25,16 +25,11 @@ def overall(stages: Sequence[StageReport]) -> tuple[str, str]:
 
 
 def expected_errors_degrees(stages: Sequence[StageReport]) -> dict[str, float]:
-    """By how much the skin's normals may be off after a stage, by the network's word: what it sees and the stage does
-    not follow, and its own doubt. Empty where no network saw the face."""
+    """By how much the skin's normals may be off in the medium and in the fine shape, by the network's word: its own
+    doubt, and for the former how far it turned them. Empty where no network saw the face."""
     figures = {stage.name: stage.figures for stage in stages}
     doubt = figures.get(_NORMALS, {}).get("spread_degrees")
     if doubt is None:
         return {}
-    misses = {"fine": 0.0}
-    for name, stage in (("coarse", "coarse normals"), ("medium", "medium")):
-        told = figures.get(stage, {})
-        kept = "normals_degrees" if any(each.name == stage and each.status == "ok" for each in stages) else None
-        miss = told.get(kept or "normals_before_degrees")
-        misses |= {} if miss is None else {name: miss}
-    return {name: math.hypot(misses[name], doubt) for name in ("coarse", "medium", "fine") if name in misses}
+    turned = figures.get("fine phase 2", {}).get("turn_degrees", 0.0)
+    return {"medium": math.hypot(turned, doubt), "fine": doubt}

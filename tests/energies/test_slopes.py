@@ -162,7 +162,7 @@ def test_the_surface_follows_sure_slopes_and_no_unsure_noise(led):
     sure, unsure = inner & (x > 34), inner & (x < 28) & (y > 34)
     assert max(turn(end, bump, sure) for end in (first, second)) < 0.85 * turn(scene, bump, sure)
     wild = np.mean(np.hypot(*np.asarray(scene.slopes.change))[unsure])
-    assert np.mean(np.hypot(*np.gradient(shown(second)))[unsure]) < 0.12 * wild
+    assert np.mean(np.hypot(*np.gradient(shown(second)))[unsure]) < 0.2 * wild
 
 
 def test_the_change_ends_softly_within_the_mask():

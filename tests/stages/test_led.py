@@ -1,8 +1,5 @@
 """The surface led by a network's normals: on a lit ellipsoid, and as stages of the program on a synthetic face."""
 
-import sys
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,10 +108,7 @@ def told():
     state = pad(stack([State(fit, shape_mm)] * NUM_FRAMES), length=NUM_FRAMES)
     states, verdicts = {}, {}
     with pytest.MonkeyPatch.context() as patch:
-        module = types.ModuleType("jaxface.networks.normals")
-        module.predict = predict
-        patch.setitem(sys.modules, module.__name__, module)
-        patch.setattr("jaxface.networks.normals", module, raising=False)
+        patch.setattr("jaxface.networks.normals.predict", predict)
         for stage in program.surface_stages(shared):
             state, verdict = program.FrameMap(_stepped(stage))(state, views, shared=shared)
             states[stage.name], verdicts[stage.name] = state, jax.tree.map(np.asarray, verdict)
