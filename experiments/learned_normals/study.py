@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from common import panels
+from common import panels, report
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -94,6 +94,7 @@ def told(trained: Trained, recipe: training.Recipe, facts: dict) -> tuple[list[s
         "On heads that were held out, mean angle between the surface's normals and the true ones on skin in view: "
         f"**{judged['before']:.2f} degrees before, {judged['after']:.2f} after**; skin's entropy {judged['skin']:.3f}.",
     ]
+    lines += ["", *report.every_column(trained.curve[:: max(1, len(trained.curve) // 20)])]
     record = {"recipe": dataclasses.asdict(recipe), "facts": facts, "held_out": judged, "curve": trained.curve}
     return lines, record, _figure(trained, recipe)
 

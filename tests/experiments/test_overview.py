@@ -11,7 +11,7 @@ from overview import headlines, index, processes, runners
 
 EXPERIMENTS = pathlib.Path(__file__).resolve().parents[2] / "experiments"
 RESULTS = EXPERIMENTS / "results"
-TOOLS = {"build_default_model", "reconstruct_dataset", "run_all"}  # they make no results
+TOOLS = {"build_default_model", "reconstruct_dataset", "run_all", "train_normals"}  # they make no results
 
 WORKS = '''"""A runner
 that works.
