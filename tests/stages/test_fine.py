@@ -262,7 +262,7 @@ def test_without_skin_nothing_moves(sphere):
     blind = run(inputs._replace(prior=jnp.zeros_like(inputs.prior)), TERMS)
     empty = run(inputs._replace(covered=jnp.zeros_like(inputs.prior), prior=jnp.zeros_like(inputs.prior)), TERMS)
     for maps in (blind, empty):
-        assert maps.finite and all(np.isfinite(leaf).all() for leaf in maps)
+        assert maps.finite and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(maps))
         np.testing.assert_array_equal(maps.height_px, maps.medium_height_px)
         assert (np.array(maps.confidence) == 0).all()
     inside = np.array(sphere.mask) > 0

@@ -113,6 +113,7 @@ def test_the_truth_has_no_loss(monkeypatch):
 RECIPE = training.Recipe(steps=12, count=2, rate=2e-3, seed=0, blind=False)
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_and_the_blind_see_less():
     batch, state, losses = some_windows(), training.begin(RECIPE), []
     for _ in range(RECIPE.steps):
@@ -124,6 +125,7 @@ def test_steps_lower_the_loss_and_the_blind_see_less():
     assert here["normals"] == there["normals"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was(tmp_path, pictures, monkeypatch):
     monkeypatch.setattr(training, "batch", lambda pictures, rng, count: some_windows())
     whole = list(training.run(pictures, RECIPE, tmp_path / "whole.npz", every=6))

@@ -129,6 +129,7 @@ def test_relief_stays_on_skin_and_within_bounds(age):
     assert np.mean([height[face].std() for height in heights]) > 0.02
 
 
+@pytest.mark.slow
 def test_old_skin_has_more_relief_than_young():
     of = families.family("default")
     face = families.is_skin(of) & (of.regions < Region.OUTSIDE)
