@@ -114,10 +114,10 @@ def _line(surface: Surface, place: Hand, number: int, rng: np.random.Generator) 
 def _thumb(surface: Surface, place: Hand, index: np.ndarray, cover: Cover, rng: np.random.Generator) -> Thing:
     """Beside the index finger's root, held out or laid along the hand."""
     out = -place.mirror * place.size
-    angle = rng.uniform(0.1, 0.9)
+    angle = rng.uniform(0.3, 1.0)
     start = index + np.array([out * -12.0, -66.0 * place.size, -2.0])
-    middle = index + np.array([out * 14.0, -26.0 * place.size, 2.0])
-    end = middle + 42.0 * place.size * np.array([out / place.size * np.sin(angle), np.cos(angle), -0.1])
+    middle = index + np.array([out * 9.0, -34.0 * place.size, -1.0])
+    end = middle + 48.0 * place.size * np.array([out / place.size * np.sin(angle), np.cos(angle), -0.1])
     knots = np.stack([start, middle, end])
     path = np.stack([np.interp(np.linspace(0, 2, STEPS), range(3), knots[:, axis]) for axis in range(3)], axis=-1)
     face = surface.relief(place.origin, place.frame, path[:, 0], path[:, 1])
