@@ -34,9 +34,10 @@ from jaxface.io.arrays import as_rgb, crop_window
 from jaxface.io.images import read_image
 from jaxface.models import catalogue, store
 from jaxface.morphable.default import load_default
+from jaxface.network_view import share
 from jaxface.networks import bisenet, mobilenet
 from jaxface.rendering.camera import face_crop
-from jaxface.state import Shared, State, View
+from jaxface.state import State, View
 from jaxface.synthetic import synthetic_face
 from jaxface.templates import prepare
 
@@ -96,7 +97,7 @@ def stage_rows(size: int, batches: list[int]) -> list[dict]:
 
     model, preset = load_default(), presets.default(size=size)
     face = synthetic_face(jax.random.key(0), model=model, size=size)
-    shared, camera = Shared(prepare(model), preset), face.camera
+    shared, camera = share(prepare(model), preset), face.camera
     view = View(face.landmarks, camera, jnp.array([size, size], jnp.float32), jnp.float32(1.0))
     state = State()
 

@@ -16,7 +16,7 @@ from common import report, runner
 from learned_normals import gather, study, training
 
 CACHE = flags.DEFINE_string("cache", "out/normals", "where pictures and checkpoints lie")
-PICTURES = flags.DEFINE_integer("pictures", 1600, "of four times fewer heads", lower_bound=16)
+PICTURES = flags.DEFINE_integer("pictures", 1600, "of four times fewer heads; a sixteenth judges", lower_bound=32)
 STEPS = flags.DEFINE_integer("steps", 4000, "of the optimiser", lower_bound=1)
 COUNT = flags.DEFINE_integer("windows", 8, "a step sees", lower_bound=1)
 JOBS = flags.DEFINE_integer("jobs", 2, "processes that make pictures", lower_bound=1)

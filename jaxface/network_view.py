@@ -4,11 +4,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface.networks import normals
+from jaxface.presets import Preset
 from jaxface.rendering.appearance import fill_outside
 from jaxface.rendering.camera import cropped
 from jaxface.state import Shared, View, observed
+from jaxface.templates import Templates
 from jaxface.types import FineInputs, LearnedNormals, Pose
 from jaxface.verdicts import Figures
+
+
+def share(templates: Templates, preset: Preset) -> Shared:
+    """What all frames see, with the network where the preset lets it lead."""
+    return Shared(templates, preset, None if preset.learned_normals is None else normals.load())
 
 
 def look(

@@ -17,7 +17,7 @@ from jaxface.io.arrays import as_rgb, crop_window, host_array
 from jaxface.mapping import at, frame_map, pad, stack
 from jaxface.models import tools
 from jaxface.network_outputs import parse_each, regress_each
-from jaxface.networks import normals
+from jaxface.network_view import share
 from jaxface.presets import Preset
 from jaxface.program import Extras
 from jaxface.rendering.camera import make_camera
@@ -58,8 +58,7 @@ def find_faces(
 def prepare(model: MorphableModel, preset: Preset, log: StageLog, *, rows: list[int]) -> Shared:
     """What all photos share."""
     log.begin("templates")
-    network = None if preset.learned_normals is None else normals.load()
-    shared = Shared(templates.prepare(model), preset, network)
+    shared = share(templates.prepare(model), preset)
     for row in rows:
         log.end("templates", row, {})
     return shared

@@ -1,14 +1,16 @@
 """Makes all shards, several at a time, with a progress bar; what is there already is kept."""
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
 import pathlib
+from collections.abc import Iterator
 from concurrent import futures
 
 from tqdm import tqdm
 
-from learned_normals import families, pictures
+from learned_normals import families, fits, pictures
 
 
 def gather(folder: pathlib.Path, *, count: int, seed: int, jobs: int) -> int:
@@ -17,20 +19,25 @@ def gather(folder: pathlib.Path, *, count: int, seed: int, jobs: int) -> int:
     each = pictures.PERSONS * pictures.PICTURES
     used = tuple(name for name in ("default", "ict") if families.is_there(name))
     work = [(folder, number, seed, used) for number in range(-(-count // each))]
-    with futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_alone) as pool:
+    with _single_threaded(), futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         for _ in tqdm(pool.map(_shard, work), total=len(work), desc="shards of pictures", mininterval=10.0):
             pass
     return each * len(work)
 
 
-def _alone() -> None:
-    """One core a process: XLA and NumPy are not to fight over them."""
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """For processes that begin meanwhile: XLA and NumPy are not to fight over cores."""
+    before = dict(os.environ)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", XLA_FLAGS="--xla_cpu_multi_thread_eigen=false")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _shard(work: tuple) -> None:
-    from learned_normals import fits
-
     folder, number, seed, used = work
     path = pictures.write_shard(folder, number, seed=seed, families_used=used)
     fits.write_fits(path, models=(*["default"] * 2, *used[1:]))

@@ -32,12 +32,16 @@ def gradient(points_mm: np.ndarray, *, size_mm: float, seed: int) -> np.ndarray:
     return (np.stack(ahead, axis=1) - np.stack(behind, axis=1)) / (2.0 * step)
 
 
-def vectors(points_mm: np.ndarray, *, size_mm: float, rng: np.random.Generator, waves: int = 24) -> np.ndarray:
-    """A very smooth field of vectors (n, 3), each component of unit spread: a sum of plane waves."""
-    turn = rng.normal(size=(waves, 3))
-    turn *= 2.0 * np.pi / size_mm / np.linalg.norm(turn, axis=1, keepdims=True) * rng.uniform(0.6, 1.4, (waves, 1))
-    return (
-        np.sqrt(2.0 / waves)
-        * np.cos(points_mm @ turn.T + rng.uniform(0, 2 * np.pi, waves))
-        @ rng.normal(size=(waves, 3))
-    )
+def waves(points: np.ndarray, wavelength, rng: np.random.Generator, *, count: int = 14) -> np.ndarray:
+    """A smooth random field of about unit variance over points (..., d); wavelengths may differ by coordinate."""
+    dims = points.shape[-1]
+    directions = rng.normal(size=(count, dims))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    pitch = 2 * np.pi * rng.uniform(0.6, 1.6, (count, 1)) * directions / np.broadcast_to(wavelength, dims)
+    phase = rng.uniform(0.0, 2 * np.pi, count)
+    return np.cos(points @ pitch.T + phase).sum(axis=-1) * np.sqrt(2.0 / count)
+
+
+def vectors(points_mm: np.ndarray, *, size_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Three such fields at points (n, 3), as the components of one of vectors."""
+    return np.stack([waves(points_mm, size_mm, rng) for _ in range(3)], axis=-1)

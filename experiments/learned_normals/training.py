@@ -156,9 +156,11 @@ def _ahead(pictures: Pictures, recipe: Recipe, done: int) -> Iterator[Window]:
         return batch(pictures, np.random.default_rng([recipe.seed, number]), count=recipe.count)
 
     with futures.ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(cut, done)
+        coming = [pool.submit(cut, number) for number in range(done, min(done + 1, recipe.steps))]
         for number in range(done + 1, recipe.steps + 1):
-            windows, coming = coming.result(), pool.submit(cut, number)
+            windows = coming.pop().result()
+            if number < recipe.steps:
+                coming.append(pool.submit(cut, number))
             yield windows
 
 

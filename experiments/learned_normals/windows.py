@@ -12,6 +12,7 @@ from learned_normals.pictures import HEIGHT_STEPS, NORMAL_STEPS
 SIDE = 192  # pixels of a window
 _SCALES = (0.55, 1.8)  # of a window's pixels against a picture's
 _NOTHING = 1e-3
+_HELD_OUT = 16  # one shard of so many judges
 
 
 class Window(NamedTuple):
@@ -31,8 +32,9 @@ class Pictures:
 
     def __init__(self, folder: pathlib.Path, *, keep=lambda family, bent: True, held_out: bool = False):
         paths = sorted(folder.glob("pictures_*.npz"))
+        learned = len(paths) - max(1, len(paths) // _HELD_OUT)
         self.rows = []
-        for path in paths[-(len(paths) // 16) :] if held_out else paths[: len(paths) - len(paths) // 16]:
+        for path in paths[learned:] if held_out else paths[:learned]:
             with np.load(path) as pictures, np.load(str(path).replace("pictures_", "fits_")) as fits:
                 arrays = dict(pictures) | {"fit": fits["height"], "covered": fits["covered"], "usable": fits["usable"]}
             self.rows += [

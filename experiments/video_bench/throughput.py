@@ -16,8 +16,9 @@ from jaxface.energies.temporal import unseen_detail
 from jaxface.mapping import FrameMap, at, stack
 from jaxface.models import store
 from jaxface.models.tools import Tools
+from jaxface.network_view import share
 from jaxface.rendering.camera import make_camera
-from jaxface.state import Shared, State, View
+from jaxface.state import State, View
 from jaxface.templates import prepare
 from jaxface.tracking import person_fit, second_pass
 from jaxface.tracking.first_pass import cut_window
@@ -117,7 +118,7 @@ def _see(
     chunk: int, devices: list[jax.Device], clock: Clock
 ) -> tuple[list[np.ndarray], View, FaceUnknowns, TrackedPerson]:
     """Everything before the surface: photos, what is seen of them, faces, and the person."""
-    shared = Shared(prepare(store.resolve("default")), presets.default(size=LOOK_SIZE))
+    shared = share(prepare(store.resolve("default")), presets.default(size=LOOK_SIZE))
     photos = [photograph(turn * np.radians(YAW_DEGREES), size=_PHOTO_SIZE) for turn in _VIEWS]
     photos = [photos[number % len(photos)] for number in range(chunk)]
     camera, side = make_camera(height=_PHOTO_SIZE, width=_PHOTO_SIZE), np.full(2, _PHOTO_SIZE, np.float32)
@@ -155,7 +156,7 @@ def _finish(
     crops = _fetch(timed("aim", functools.partial(aim, size=size), face, view.camera, shared=person))
     view = view._replace(crop=crops, window=_windows(images, crops, size))
     state, _ = FrameMap(functools.partial(put, size=size), devices=devices)(face, view.camera, shared=person)
-    shared = Shared(person.shared.templates, presets.default(size=size))
+    shared = share(person.shared.templates, presets.default(size=size))
     for stage in program.surface_stages(shared):
         state, _ = timed(stage.name, functools.partial(program.step, stage=stage), state, view, shared=shared)
     sums = no_detail(shared.templates.detail)

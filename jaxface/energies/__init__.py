@@ -10,5 +10,5 @@ Equation                            Function                    File
 7  relative total variation         relative_total_variation    imaging/rtv.py
 8  specular                         specular_energy             energies/specular.py
 9  depth                            depth_energy                energies/depth.py
-   with learned slopes          slope_energy                energies/slopes.py
+   the same, a network leading      slope_energy                energies/slopes.py
 """

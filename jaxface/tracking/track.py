@@ -21,9 +21,8 @@ from jaxface.io.arrays import host_array
 from jaxface.io.video import fingerprint, open_clip
 from jaxface.models import tools
 from jaxface.morphable.linear import face_shape
-from jaxface.networks import normals
+from jaxface.network_view import share
 from jaxface.presets import PRESETS
-from jaxface.state import Shared
 from jaxface.templates import model_mesh, prepare
 from jaxface.tracking import first_pass, outputs
 from jaxface.tracking.frame_steps import LOOK_SIZE
@@ -82,8 +81,7 @@ def track(
         if overwrite:
             _clear(folder)
         templates = prepare(used.model)
-        look, full = (Shared(templates, PRESETS[settings.preset](size=size)) for size in (LOOK_SIZE, settings.size))
-        full = full._replace(network=None if full.preset.learned_normals is None else normals.load())
+        look, full = (share(templates, PRESETS[settings.preset](size=size)) for size in (LOOK_SIZE, settings.size))
         progress, timeline = progress or (lambda *_: None), timeline or Timeline()
         run = Run(clip, settings, used, look, full, detector, folder, journal, writer, timeline, progress, chunk)
         return _track(run)

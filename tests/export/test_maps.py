@@ -48,6 +48,16 @@ def test_every_map_is_there(written):
     assert {path.name for path in written.iterdir()} == {f"{stem}.png" for stem in stems} | {"maps.npz", "ranges.json"}
 
 
+def test_certainty_is_there_where_a_network_saw_normals(tmp_path, rec):
+    spread = np.linspace(0.0, 0.6, rec.maps.mask.size, dtype=np.float32).reshape(rec.maps.mask.shape)
+    led = fake_face.make_reconstruction(maps=rec.maps._replace(spread=spread))
+    maps.write_maps(tmp_path, led)
+    degrees = picture_values(tmp_path, "certainty.png", levels=255)
+    np.testing.assert_allclose(degrees, np.degrees(spread), atol=0.1)
+    with np.load(tmp_path / "maps.npz") as arrays:
+        np.testing.assert_allclose(arrays["spread"], spread, atol=1e-3)
+
+
 def test_sixteen_bit_depth_gives_millimetres_back(written, rec):
     seen = rec.maps.mask > 0.5
     depth = picture_values(written, "depth_16bit_mm.png", levels=65535)

@@ -1,5 +1,7 @@
 """The network of normals: what it sees against a NumPy twin, mirrored pictures, sizes, and what it says."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,9 +123,33 @@ def test_black_pictures_and_uncovered_ones_stay_finite():
         assert all(np.isfinite(values).all() for values in told)
 
 
-def test_it_is_small():
+def test_what_ships_is_small_fits_and_names_its_recipe():
     params = network.NETWORK.init(jax.random.PRNGKey(0), jnp.zeros((32, 32, network.NUM_PLANES)))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) <= 1_000_000
+    shipped = network.load()
+    assert jax.tree.map(jnp.shape, shipped) == jax.tree.map(jnp.shape, params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(shipped))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shipped)) <= 1_000_000
+    assert network._WEIGHTS.stat().st_size <= 2_500_000
+    with np.load(network._WEIGHTS, allow_pickle=False) as stored:
+        recipe = json.loads(str(stored["recipe"]))
+    assert recipe["recipe"]["steps"] > 0 and len(recipe["facts"]["cache_sha256"]) == 64
+
+
+def test_what_ships_finds_the_bump_that_the_smooth_surface_lacks():
+    """On a dome without a bump that the picture shows: nearer to the truth, and surer on skin than off it."""
+    y, x = np.mgrid[:96, :96] / 96 - 0.5
+    dome = 60.0 * np.sqrt(np.maximum(0.5 - x**2 - y**2, 0.02))
+    bump = 2.5 * np.exp(-200.0 * ((x - 0.1) ** 2 + y**2))
+    normals = depth_normals(jnp.asarray(dome + bump, jnp.float32))
+    shade = np.clip(0.25 + 0.7 * np.asarray(normals) @ np.array([-0.55, -0.45, 0.7]), 0.02, 1.0)
+    image = jnp.asarray(shade[..., None] * np.array([0.75, 0.5, 0.4]), jnp.float32)
+    covered = jnp.asarray(x**2 + y**2 < 0.2, jnp.float32)
+    told = network.predict(network.load(), image, jnp.asarray(dome, jnp.float32), covered, 1.0)
+    true = np.stack(np.gradient(bump)[::-1], axis=-1)
+    near = (x - 0.1) ** 2 + y**2 < 0.015
+    change = np.asarray(told.slope_change)[near]
+    assert np.sum(change * true[near]) > 0.1 * np.sum(true[near] ** 2)
+    assert np.linalg.norm(change - true[near], axis=1).mean() < np.linalg.norm(true[near], axis=1).mean()
 
 
 def test_frames_go_through_at_once(seen):

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from jaxface.types import Region
 from learned_normals.head import Head, Thing
-from learned_normals.things.colours import hair_shades, smoothstep, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import hair_shades, smoothstep
 from learned_normals.things.shapes import combined, sheet, strand
 from learned_normals.things.surface import Surface, filled, surface_of, unit
 
-SKIN_REGIONS = (0, 7, 8, 11)
+SKIN_REGIONS = (Region.SKIN, Region.BORDER, Region.OUTSIDE, Region.NECK)
 STYLES = {  # length in mm, lowest and highest
     "stubble": (0.8, 2.5),
     "short": (3.0, 7.0),

@@ -1,20 +1,12 @@
-"""Linear colours and smooth random fields for things."""
+"""Linear colours for things."""
 
 import colorsys
 
 import numpy as np
 
+from learned_normals.noise import waves
+
 METALS = np.array([[0.75, 0.75, 0.77], [0.25, 0.25, 0.27], [0.80, 0.55, 0.22], [0.72, 0.45, 0.35], [0.05, 0.05, 0.06]])
-
-
-def waves(points: np.ndarray, wavelength, rng: np.random.Generator, *, count: int = 14) -> np.ndarray:
-    """A smooth random field of about unit variance over points (..., d); wavelengths may differ by coordinate."""
-    dims = points.shape[-1]
-    directions = rng.normal(size=(count, dims))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    pitch = 2 * np.pi * rng.uniform(0.6, 1.6, (count, 1)) * directions / np.broadcast_to(wavelength, dims)
-    phase = rng.uniform(0.0, 2 * np.pi, count)
-    return np.cos(points @ pitch.T + phase).sum(axis=-1) * np.sqrt(2.0 / count)
 
 
 def smoothstep(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from learned_normals.head import Thing
-from learned_normals.things.colours import smoothstep, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import smoothstep
 from learned_normals.things.shapes import tube
 
 STEPS, SIDES = 64, 22

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from learned_normals.head import Glass, Head, Thing
-from learned_normals.things.colours import dye, metal, smoothstep, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import dye, metal, smoothstep
 from learned_normals.things.shapes import ball, combined, combined_glass, tube
 from learned_normals.things.surface import Surface, filled, surface_of
 

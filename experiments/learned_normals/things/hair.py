@@ -3,12 +3,13 @@
 import numpy as np
 from scipy import ndimage
 
+from jaxface.types import Region
 from learned_normals.head import Head, Thing
-from learned_normals.things.colours import hair_shades, smoothstep, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import hair_shades, smoothstep
 from learned_normals.things.shapes import combined, sheet, strand
-from learned_normals.things.surface import EAR_REGION, Surface, filled, sphere, surface_of, taut
+from learned_normals.things.surface import Surface, filled, sphere, surface_of, taut
 
-SCALP_REGION = 10
 COLUMNS, ROWS = 230, 56
 STYLES = {  # thickness in mm, lowest and highest
     "cropped": (2.5, 5.0),
@@ -52,7 +53,7 @@ def hairline(surface: Surface, azimuth: np.ndarray, *, over_ears: bool) -> np.nd
     directions = sphere(polar, azimuth)
     _, triangle, _ = surface.cast(surface.centre + 400.0 * directions, -directions)
     regions = surface.head.regions[surface.head.triangles[:, 0]][triangle]
-    covered = (triangle >= 0) & ((regions == SCALP_REGION) | ((regions == EAR_REGION) & over_ears))
+    covered = (triangle >= 0) & ((regions == Region.SCALP) | ((regions == Region.EAR) & over_ears))
     covered[:20] = True
     ends = np.where(covered.all(axis=0), len(polar) - 1, np.argmin(covered, axis=0))
     edge = ndimage.median_filter(polar[ends, 0], 9, mode="wrap")

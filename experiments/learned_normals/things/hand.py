@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from learned_normals.head import Head, Thing
-from learned_normals.things.colours import dye, other_skin, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import dye, other_skin
 from learned_normals.things.fingers import STEPS, Cover, finger
 from learned_normals.things.shapes import combined, tube
 from learned_normals.things.surface import Surface, surface_of, unit

@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from learned_normals.head import Head, Thing
-from learned_normals.things.colours import cloth, dye, smoothstep, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import cloth, dye, smoothstep
 from learned_normals.things.shapes import combined, sheet, tube
 from learned_normals.things.surface import Surface, filled, sphere, surface_of, taut
 

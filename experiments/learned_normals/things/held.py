@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from learned_normals.head import Glass, Head, Thing
-from learned_normals.things.colours import cloth, dye, metal, waves
+from learned_normals.noise import waves
+from learned_normals.things.colours import cloth, dye, metal
 from learned_normals.things.shapes import ball, combined, sheet, slab, tube, turned
 from learned_normals.things.surface import Surface, filled, surface_of, unit
 

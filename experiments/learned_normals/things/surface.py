@@ -3,12 +3,12 @@
 import numpy as np
 from scipy import ndimage
 
+from jaxface.types import Region
 from learned_normals.head import Head
 from learned_normals.rays import Rays, interpolate
 
 FAR_MM = 400.0
 MEAN_WIDTH_MM = 141.0  # between landmarks 234 and 454 on the mean head
-EAR_REGION = 9
 
 
 class Surface:
@@ -67,7 +67,7 @@ class Surface:
     def outward(self, directions: np.ndarray, *, ears: bool = True) -> np.ndarray:
         """Distance of the outermost surface from the centre of the skull; without ears, NaN where they are met."""
         distance, triangle, _ = self.cast(self.centre + FAR_MM * directions, -directions)
-        met_ear = self.head.regions[self.head.triangles[:, 0]][triangle] == EAR_REGION
+        met_ear = self.head.regions[self.head.triangles[:, 0]][triangle] == Region.EAR
         return np.where(met_ear & (not ears), np.nan, FAR_MM - distance)
 
     def relief(self, origin: np.ndarray, frame: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ class Surface:
 
     def ear(self, side: float) -> tuple[np.ndarray, np.ndarray]:
         """Top of the ear where it leaves the head, and its lobe; `side` is 1 for the subject's left, else -1."""
-        ear = self.head.vertices_mm[(self.head.regions == EAR_REGION) & (self.head.vertices_mm[:, 0] * side > 0)]
+        ear = self.head.vertices_mm[(self.head.regions == Region.EAR) & (self.head.vertices_mm[:, 0] * side > 0)]
         if not len(ear):
             near = self.marks[454 if side > 0 else 234] + self.unit * np.array([2.0 * side, 0.0, -14.0])
             return near + self.unit * np.array([0.0, 22.0, 0.0]), near - self.unit * np.array([0.0, 30.0, 0.0])
