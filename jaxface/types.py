@@ -244,8 +244,8 @@ class FineMaps(NamedTuple):
 
 
 class DetailMesh(NamedTuple):
-    """The medium mesh subdivided and displaced along its normals (object frame, mm). `trust` in [0, 1] is visibility
-    times confidence, by which displacement is already faded; `facing` is the base normals' component along the line of
+    """The medium mesh subdivided and displaced along its normals (object frame, mm). `trust` in [0, 1] is visibility,
+    by which displacement is already faded; `facing` is the base normals' component along the line of
     sight (scaled to z = 1), negative where turned away."""
 
     base_mm: Float[Array, "fine_vertices 3"]

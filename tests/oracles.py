@@ -130,20 +130,20 @@ def depth_energy(height, image, albedo, specular, light, initial, mask, weights,
     return value
 
 
-def slope_energy(change, asked, weight, keep, weights, sure):
+def slope_energy(change, asked, weight, weights, sure):
     """Eq. 9 with slopes asked for, and what stands beside it; x, then y in `asked` and `weight`."""
     position, smoothness, gradient, outlier = weights
     rows, columns = change.shape
-    shown, scale = keep * change, (outlier * sure) ** 2
+    scale = (outlier * sure) ** 2
     value = position * np.sum(change**2)
     for y in range(rows):
         for x in range(columns):
             around = 0.0
             for v, u in ((y, x + 1), (y + 1, x), (y, x - 1), (y - 1, x)):
-                around += shown[min(max(v, 0), rows - 1), min(max(u, 0), columns - 1)] - shown[y, x]
+                around += change[min(max(v, 0), rows - 1), min(max(u, 0), columns - 1)] - change[y, x]
             value += smoothness * around**2
             for axis, (v, u) in enumerate(((y, x + 1), (y + 1, x))):
-                slope = shown[v, u] - shown[y, x] if v < rows and u < columns else 0.0
+                slope = change[v, u] - change[y, x] if v < rows and u < columns else 0.0
                 squared = weight[axis, y, x] * (slope - asked[axis, y, x]) ** 2
                 value += squared * scale / (squared + scale) + gradient * slope**2
     return value

@@ -36,7 +36,7 @@ def random_view(landmarks_mm: np.ndarray, rng: np.random.Generator, *, size: int
     rotation = Rotation.from_euler("zyx", angles[::-1]).as_matrix()
     middle = landmarks_mm.mean(axis=0) + [0.0, 0.0, -15.0]
     width = np.ptp(landmarks_mm[:, 0]) + 0.35 * np.ptp(landmarks_mm[:, 1])
-    share = rng.uniform(0.55, 0.95) if rng.random() < 0.7 else rng.uniform(0.95, 2.0)  # of the picture, by the face
+    share = rng.uniform(0.6, 1.05) if rng.random() < 0.85 else rng.uniform(1.05, 2.0)  # of the picture, by the face
     distance = width * np.exp(rng.uniform(np.log(1.8), np.log(9.0)))
     focal = share * size * distance / width
     eye = middle + distance * rotation[2]

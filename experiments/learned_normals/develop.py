@@ -7,11 +7,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 
+_USUAL, _ANY = (0.14, 0.45), (0.05, 0.55)  # linear brightness of skin in a picture
+
+
 def develop(linear: np.ndarray, skin: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An 8-bit picture (size, size, 3) of linear colours, exposed for the skin (size, size) more or less."""
     on_skin = linear[skin > 0.5]
     mean = np.median(on_skin.mean(axis=1)) if len(on_skin) else linear.mean()
-    wanted = np.exp(rng.uniform(np.log(0.06), np.log(0.5)))
+    wanted = np.exp(rng.uniform(*np.log(_USUAL if rng.random() < 0.8 else _ANY)))
     light = linear * wanted / max(mean, 1e-5) * np.exp(rng.normal(size=3) * [0.08, 0.03, 0.10])
     if rng.random() < 0.6:
         light = gaussian_filter(light, (*[rng.uniform(0.3, 1.1)] * 2, 0))
@@ -27,7 +30,7 @@ def develop(linear: np.ndarray, skin: np.ndarray, rng: np.random.Generator) -> n
 
 def _noisy(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photons and read-out; now and then smoothed away, as phones do."""
-    strength = rng.choice([0.0, 0.004, 0.012, 0.03])
+    strength = rng.choice([0.0, 0.003, 0.008, 0.025], p=[0.3, 0.35, 0.25, 0.1])
     grain = rng.normal(size=light.shape) * strength * np.sqrt(np.clip(light, 0.0, 1.0) + 0.02)
     if rng.random() < 0.3:
         grain = gaussian_filter(grain, (0.7, 0.7, 0)) * 1.6

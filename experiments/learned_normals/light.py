@@ -61,7 +61,7 @@ def _toward(rng: np.random.Generator, *, behind: bool = False) -> np.ndarray:
 def _tint(rng: np.random.Generator, strength: float) -> np.ndarray:
     """From candle to blue sky, or a coloured lamp."""
     warm = rng.uniform(-1.0, 1.0) * np.array([0.35, 0.02, -0.45])
-    odd = rng.normal(size=3) * (0.4 if rng.random() < 0.1 else 0.04)
+    odd = rng.normal(size=3) * (0.4 if rng.random() < 0.05 else 0.04)
     return np.exp(strength * warm + odd)
 
 

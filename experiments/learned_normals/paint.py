@@ -129,9 +129,9 @@ class _Marks:
         """Marks that a person may or may not have."""
         rng = self.rng
         for chance, make in (
-            (0.85, self._brows), (0.8, self._lashes), (0.45, self._freckles), (0.4, self._moles), (0.5, self._blotches),
-            (0.35, self._stubble), (0.15, self._birthmark), (0.08, self._tattoo), (0.2, self._shadow),
-            (0.25, self._rouge), (0.12, self._face_paint), (0.5, self._circles), (0.4, self._veins),
+            (0.85, self._brows), (0.8, self._lashes), (0.35, self._freckles), (0.4, self._moles), (0.4, self._blotches),
+            (0.3, self._stubble), (0.1, self._birthmark), (0.04, self._tattoo), (0.2, self._shadow),
+            (0.25, self._rouge), (0.04, self._face_paint), (0.5, self._circles), (0.15, self._veins),
         ):  # fmt: skip
             if rng.random() < chance:
                 yield make(skin, hair)

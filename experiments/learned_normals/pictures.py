@@ -85,15 +85,15 @@ def make(person: int, turn: int, *, seed: int, families_used: tuple[str, ...]) -
 
 
 def _things(head: Head, paint, rng: np.random.Generator, *, neck: bool) -> tuple[Thing | None, bool]:
-    """What grows on the head or stands before it; every second face is free of the latter."""
+    """What grows on the head or stands before it; two faces in three are free of the latter."""
     chosen = []
-    hairy = (("cap_of_hair", 0.75), ("strands", 0.3), ("beard", 0.15), ("brows", 0.7))
+    hairy = (("cap_of_hair", 0.65), ("strands", 0.2), ("beard", 0.15), ("brows", 0.7))
     chosen += [kind for kind, chance in hairy if rng.random() < chance]
     in_front = [kind for kind in things.KINDS if kind not in dict(hairy)]
-    before = rng.random() < 0.45
+    before = rng.random() < 0.35
     if before:
         chosen += list(rng.choice(in_front, size=rng.choice([1, 2], p=[0.8, 0.2]), replace=False))
-        if rng.random() < 0.35:
+        if rng.random() < 0.3:
             chosen += ["glasses"] if "glasses" not in chosen else []
     if "hat" in chosen and "cap_of_hair" in chosen:  # hair would come through it
         chosen.remove("cap_of_hair")

@@ -20,7 +20,7 @@ def relief_mm(of: Family, rng: np.random.Generator, *, age: float) -> np.ndarray
         height += _grooves(of.places_mm, lines, width_mm, depth_mm, rng)
     height += _bumps(of, rng)
     size = rng.uniform(2.0, 4.0)
-    height += rng.uniform(0.0, 0.08) * noise.field(of.places_mm, size_mm=size, seed=rng.integers(2**31))
+    height += rng.uniform(0.0, 0.1) * noise.field(of.places_mm, size_mm=size, seed=rng.integers(2**31))
     height += rng.uniform(0.0, 0.25) * noise.field(of.places_mm, size_mm=9.0, seed=rng.integers(2**31))
     height += age * rng.uniform(0.0, 0.15) * _creased(of.places_mm, rng)
     return np.clip(height, -1.6, 1.6) * _where(of)
@@ -56,7 +56,7 @@ class _Surface:
 
 def _lines(surface: _Surface, rng: np.random.Generator, age: float):
     """Groups of curves with a width and a depth (mm)."""
-    deep = 0.1 + 0.9 * age
+    deep = 0.25 + 0.75 * age
 
     def group(curves, widths, depths):
         kept = [curve for curve in curves if len(curve)]

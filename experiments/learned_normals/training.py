@@ -45,8 +45,9 @@ class Recipe:
 
 
 def losses(params: network.Params, window: Window, *, blind: bool) -> dict[str, Float[Array, ""]]:
-    """Of one window: mean chord between normals, the same of their differences to the next pixel, how badly the spread
-    tells of it, and the entropy of skin; then the mean angle before and after (degrees) on skin that is seen."""
+    """Of one window: mean chord c between normals, as the robust c / (1 + c), that of their differences over two
+    pixels, how badly the spread tells of it, and the entropy of skin; then the mean angle before and after (degrees) on
+    skin that is seen."""
     image = jnp.full_like(window.image, 0.5) if blind else window.image
     smooth = depth_normals(fill_outside(window.height_px, window.covered))
     answer = network.apply(params, network.planes(image, smooth, window.covered, window.px_per_mm))
@@ -62,7 +63,7 @@ def losses(params: network.Params, window: Window, *, blind: bool) -> dict[str, 
     entropy = optax.sigmoid_binary_cross_entropy(answer[..., 3], window.skin) * (0.1 + 0.9 * window.covered)
     seen = weight * (weight > 0.9)
     return {
-        "normals": _mean(chord, weight),
+        "normals": _mean(chord / (1.0 + chord), weight),
         "detail": _mean(_steps(found - window.normals), weight),
         "spread": _mean(surprise, telling),
         "skin": jnp.mean(entropy),
@@ -85,7 +86,7 @@ def _mean(values: Array, weight: Array) -> Float[Array, ""]:
 
 
 def _steps(values: Float[Array, "height width channels"]) -> Float[Array, "height width"]:
-    right, down = values - jnp.roll(values, 1, axis=1), values - jnp.roll(values, 1, axis=0)
+    right, down = values - jnp.roll(values, 2, axis=1), values - jnp.roll(values, 2, axis=0)
     return jnp.sqrt(jnp.sum(right**2 + down**2, axis=-1) + 1e-6)
 
 

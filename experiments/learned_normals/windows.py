@@ -11,6 +11,7 @@ from learned_normals.pictures import HEIGHT_STEPS, NORMAL_STEPS
 
 SIDE = 192  # pixels of a window
 _SCALES = (0.55, 1.8)  # of a window's pixels against a picture's
+_MARGIN = 6  # pixels beside a window which its blur asks for
 _NOTHING = 1e-3
 _HELD_OUT = 16  # one shard of so many judges
 
@@ -86,12 +87,14 @@ class _Cut(NamedTuple):
     flip: bool
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        values = np.asarray(values, np.float32)
+        around = [
+            slice(max(0, int(low) - _MARGIN), max(1, int(low + SIDE / self.scale) + _MARGIN)) for low in self.corner
+        ]
+        values = np.asarray(values[tuple(around)], np.float32)
         if self.scale < 0.9:
             values = gaussian_filter(values, 0.4 / self.scale)
-        cut = affine_transform(
-            values, np.full(2, 1.0 / self.scale), self.corner + 0.5 / self.scale - 0.5, (SIDE, SIDE), order=1, cval=0.0
-        )
+        first = self.corner - [axis.start for axis in around] + 0.5 / self.scale - 0.5
+        cut = affine_transform(values, np.full(2, 1.0 / self.scale), first, (SIDE, SIDE), order=1, cval=0.0)
         return cut[:, ::-1] if self.flip else cut
 
 

@@ -8,24 +8,20 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.imaging.filters import difference_x, difference_y, forward_masks, gaussian_blur, laplace
-from jaxface.numerics import smoothstep, sum_squares
+from jaxface.imaging.filters import difference_x, difference_y, forward_masks, laplace
+from jaxface.numerics import sum_squares
 from jaxface.types import LearnedNormals
 
 SURE = 0.1  # radians: normals that may be off by this much, seen from the front, weigh 1
 _SUREST = 0.05  # radians: no normal is believed more than this
-_RIM = 0.03  # of the crop's side: over this length the change ends within the mask
-_KEPT = (0.5, 0.95)  # of the mask blurred so, which is 0.5 on a straight rim
 
 
 class Slopes(NamedTuple):
     """What a surface is asked for between each pixel and its right, then its lower neighbour: the `change` of its
-    slopes and the squared `weight` of each; `keep` in [0, 1] tells how much of the height's change is shown, 0 outside
-    the skin."""
+    slopes and the squared `weight` of each, 0 off the skin."""
 
     change: Float[Array, "2 height width"]
     weight: Float[Array, "2 height width"]
-    keep: Float[Array, "height width"]
 
 
 class SlopeWeights(NamedTuple):
@@ -43,31 +39,28 @@ def slopes_asked(
     """The slopes that a network asks of a surface, within a soft mask of skin.
 
     An angle off by a turns into a slope off by a / nz^2, so the squared weight is mask nz^4 / spread^2, in units of
-    `SURE`. Towards the mask's rim the change asked for fades as that of the height does.
+    `SURE`.
     """
-    keep = smoothstep(gaussian_blur(mask, sigma=_RIM * mask.shape[0]), between=_KEPT)
     dy, dx = jnp.gradient(height_px)
     slopes = jnp.stack([dx, dy], axis=-1) + normals.slope_change
     facing = 1.0 / (1.0 + jnp.sum(slopes**2, axis=-1)) ** 2  # nz^4
     weight = mask * facing * (SURE / jnp.maximum(normals.spread, _SUREST)) ** 2
-    change = keep[..., None] * normals.slope_change
-    x, y = change[..., 0], change[..., 1]
+    x, y = normals.slope_change[..., 0], normals.slope_change[..., 1]
     between = jnp.stack([x + 0.5 * difference_x(x), y + 0.5 * difference_y(y)])
-    return Slopes(between, jnp.stack(forward_masks(jnp.sqrt(weight))), keep)
+    return Slopes(between, jnp.stack(forward_masks(jnp.sqrt(weight))))
 
 
 def slope_energy(change_px: Float[Array, "height width"], asked: Slopes, *, weights: SlopeWeights) -> Float[Array, ""]:
     """|w (t - grad d)|^2 over the slopes t asked for, beside l1 |q|^2, l2 |laplace q|^2 and l3 |grad q|^2 (ours).
 
-    The height is d = d0 + keep q: the pull on q itself makes the change end smoothly where `keep` does. The third term
-    is a prior of the change: where slopes are unsure it becomes smooth and small. Residuals are robust (Geman and
-    McClure 1985), for slopes across a silhouette are no surface's.
+    The height is d = d0 + q. Off the skin nothing is asked for: there the change dies away smoothly, over a length that
+    the three terms on q have between them, so that neither a ridge stands at the skin's rim nor is any skin lost to it.
+    Residuals are robust (Geman and McClure 1985), for slopes across a silhouette are no surface's.
     """
-    shown = asked.keep * change_px
     scale = (weights.outlier * SURE) ** 2
-    energy = weights.position * sum_squares(change_px) + weights.smoothness * sum_squares(laplace(shown))
+    energy = weights.position * sum_squares(change_px) + weights.smoothness * sum_squares(laplace(change_px))
     for difference, change, weight in zip((difference_x, difference_y), asked.change, asked.weight, strict=True):
-        slope = difference(shown)
+        slope = difference(change_px)
         squared = weight * (slope - change) ** 2
         energy += jnp.sum(squared * scale / (squared + scale) + weights.gradient * slope**2)
     return energy

@@ -33,9 +33,9 @@ LARGEST_MM = 3.0  # displacement saturates here; folds of skin are below 1 mm
 FACING = (0.2, 0.5)  # cosine to the viewer between which detail fades in
 BEHIND_MM = (0.7, 1.5)  # depth behind the seen surface over which it fades out
 RIM_PX = 2  # distance to such a surface's rim that is given up
-SOFT_EDGE = 0.015  # of the crop's side: blur of the confidence, so that detail ends softly inside of its edge
-CONFIDENT = (0.5, 0.85)  # of the blurred confidence, which is 0.5 on a straight edge
-COLOURED = (0.7, 0.98)  # likewise of the blurred mask, for colours: stays off the background
+SOFT_EDGE = 0.015  # of the crop's side: blur of the mask, so that detail ends softly inside of its edge
+SOFT = (0.5, 0.85)  # of the blurred mask, which is 0.5 on a straight edge
+COLOURED = (0.7, 0.98)  # likewise, for colours: stays off the background
 UNSURE = 0.2  # what a texel without confidence (eyes, brows, highlights, what is in front) counts beside a sure one
 
 
@@ -118,12 +118,12 @@ def run(
 ) -> DetailMesh:
     """Puts the change of the height map (crop pixels) onto the subdivided medium mesh (object frame, mm).
 
-    Where the surface is hidden, turned away, masked or uncertain the mesh stays medium. No triangle turns over.
+    Where the surface is hidden, turned away or off the maps' mask the mesh stays medium. No triangle turns over.
     """
     base_mm, base_normals = _base(medium_mm, template)
     image = project(base_mm, pose_crop, camera=camera_crop)
     facing = _along_ray(base_normals, image, pose_crop, camera_crop)
-    trust = _visible(image, facing, maps, pose_crop) * _trusted(image, maps)
+    trust = _visible(image, facing, maps, pose_crop) * _inside(image, maps)
     wanted_mm = _displacement_mm(base_mm, base_normals, facing, trust, maps, pose_crop, camera_crop)
     _, _, vertices_mm, displacement_mm, normals = _lift(base_mm, base_normals, wanted_mm, template)
     places, seen = _seen(base_mm, facing, vertices_mm, maps, pose_crop, camera_crop)
@@ -258,10 +258,11 @@ def _visible(image, along_ray, maps: FineMaps, pose: Pose) -> Float[Array, "fine
     )
 
 
-def _trusted(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
-    """The confidence, softened so that it reaches 0 at its edge and not beyond."""
-    soft = gaussian_blur(maps.confidence * maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
-    return smoothstep(sample(soft[..., None], image[:, :2])[:, 0], between=CONFIDENT)
+def _inside(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
+    """The mask, softened so that it reaches 0 at its edge and not beyond. How sure the change of height is, the maps
+    themselves show: it is 0 where nothing is known."""
+    soft = gaussian_blur(maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
+    return smoothstep(sample(soft[..., None], image[:, :2])[:, 0], between=SOFT)
 
 
 def _seen(base_mm, facing, vertices_mm, maps: FineMaps, pose: Pose, camera: Camera):

@@ -105,12 +105,12 @@ def _of_blocks(unknown: Unknown, scene_of):
 
 
 def shown_height(scene: Scene) -> Float[Array, "height width"]:
-    """The height map, which towards the mask's rim returns to the medium's, so that no step is left."""
-    if scene.slopes is None:
-        soft = gaussian_blur(scene.mask, sigma=_RIM * scene.mask.shape[0])
-        keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
-    else:
-        keep = scene.slopes.keep
+    """The height map, which towards the mask's rim returns to the medium's, so that no step is left; one that a network
+    leads does so by itself."""
+    if scene.slopes is not None:
+        return scene.height_px
+    soft = gaussian_blur(scene.mask, sigma=_RIM * scene.mask.shape[0])
+    keep = jnp.clip(2.0 * soft - 0.8, 0.0, 1.0)
     return scene.initial_height_px + keep * (scene.height_px - scene.initial_height_px)
 
 

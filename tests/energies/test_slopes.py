@@ -56,10 +56,9 @@ def test_plain_jit_and_vmap_agree_on_odd_sizes():
     np.testing.assert_allclose(jax.vmap(energy(asked))(np.stack([change, change]))[1], plain, rtol=1e-4)
 
 
-def test_what_is_asked_weighs_by_its_certainty_and_ends_within_the_mask():
+def test_what_is_asked_weighs_by_its_certainty_and_ends_with_the_mask():
     scene, normals, asked = made(height=81, width=81)
-    keep, mask = np.asarray(asked.keep), scene["mask"]
-    assert keep[mask == 0].max() < 1e-3 and keep[38:43, 38:43].min() == 1.0
+    mask = scene["mask"]
     outside = (mask * np.roll(mask, -1, axis=1)) == 0
     assert np.asarray(asked.weight)[0, outside].max() == 0.0
     dy, dx = np.gradient(scene["initial"].astype(np.float64))
@@ -121,14 +120,13 @@ def exact(asked, weights, at):
     """The energy with its robust weights frozen at a change, which is quadratic, and its minimiser by a sparse
     factorisation."""
     rows, columns = at.shape
-    keep = scipy.sparse.diags(np.asarray(asked.keep, np.float64).ravel())
     along_x = scipy.sparse.kron(scipy.sparse.identity(rows), differences(columns))
     along_y = scipy.sparse.kron(differences(rows), scipy.sparse.identity(columns))
-    laplace = -(along_x.T @ along_x + along_y.T @ along_y) @ keep
+    laplace = -(along_x.T @ along_x + along_y.T @ along_y)
     position, smoothness, gradient, outlier = (float(weight) for weight in weights)
     matrix = position * scipy.sparse.identity(at.size) + smoothness * laplace.T @ laplace
     right, constant = np.zeros(at.size), 0.0
-    for axis, d in enumerate((along_x @ keep, along_y @ keep)):
+    for axis, d in enumerate((along_x, along_y)):
         target = np.asarray(asked.change[axis], np.float64).ravel()
         weight = np.asarray(asked.weight[axis], np.float64).ravel()
         scale = (outlier * slopes.SURE) ** 2
@@ -145,9 +143,7 @@ def test_the_presets_few_steps_end_at_the_exact_solution(led):
         quadratic, best = exact(scene.slopes, phase.unknowns[0].weights, change_of(end))
         start = quadratic(np.zeros_like(best))
         assert 0.0 < quadratic(change_of(end)) - quadratic(best) < near * (start - quadratic(best))
-    keep = np.asarray(scene.slopes.keep)
-    gap = keep * best - shown(second)
-    assert np.sqrt(np.mean(gap**2)) < 0.08 * np.sqrt(np.mean((keep * best) ** 2))
+    assert np.sqrt(np.mean((best - shown(second)) ** 2)) < 0.1 * np.sqrt(np.mean(best**2))
 
 
 def turn(scene, bump, where) -> float:
@@ -158,23 +154,25 @@ def turn(scene, bump, where) -> float:
 def test_the_surface_follows_sure_slopes_and_no_unsure_noise(led):
     bump, scene, first, second = led
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    inner = np.asarray(scene.slopes.keep) > 0.99
+    inner = scipy.ndimage.binary_erosion(np.asarray(scene.mask) > 0.5, iterations=4)
     sure, unsure = inner & (x > 34), inner & (x < 28) & (y > 34)
     assert max(turn(end, bump, sure) for end in (first, second)) < 0.85 * turn(scene, bump, sure)
     wild = np.mean(np.hypot(*np.asarray(scene.slopes.change))[unsure])
-    assert np.mean(np.hypot(*np.gradient(shown(second)))[unsure]) < 0.2 * wild
+    assert np.mean(np.hypot(*np.gradient(shown(second)))[unsure]) < 0.5 * wild
 
 
-def test_the_change_ends_softly_within_the_mask():
+def test_the_change_dies_away_off_the_skin_without_a_ridge():
     _, scene = bump_asked(unsure=SURE)
-    outside = np.asarray(scene.mask) == 0
-    # A tilt of the whole face: what is asked for at the rim cannot be had.
-    tilt = jnp.stack([0.1 * scene.slopes.keep, 0.0 * scene.slopes.keep])
-    scene = scene._replace(slopes=scene.slopes._replace(change=tilt))
-    ended = shown(solve(solve(scene, PHASES[0]), PHASES[1]))
-    assert np.abs(ended[outside]).max() < 1e-3 and np.abs(ended).max() > 0.3
-    # No ridge: nowhere is it much steeper than what was asked for; cut off at the mask it would be 20 times as steep.
-    assert np.hypot(*np.gradient(ended)).max() < 0.15
+    # A tilt of a patch of skin, at whose rim it would stand 1.5 pixels high.
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    patch = jnp.asarray((np.abs(x - 44) < 16) & (np.abs(y - 48) < 16), jnp.float32)
+    tilt, weight = jnp.stack([0.1 * patch, 0.0 * patch]), 4.0 * jnp.stack([patch, patch])
+    ended = shown(solve(solve(scene._replace(slopes=slopes.Slopes(tilt, weight)), PHASES[0]), PHASES[1]))
+    along = np.gradient(ended)[1]
+    inside = np.asarray(patch) > 0
+    assert np.mean(along[inside]) == pytest.approx(0.1, rel=0.1)
+    assert np.hypot(*np.gradient(ended))[~inside].max() < 0.3  # cut off there, it would be 1.5
+    assert np.abs(ended[:, [0, -1]]).max() < 0.5 * np.abs(ended).max()
 
 
 def test_without_skin_nothing_moves():

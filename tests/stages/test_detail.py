@@ -114,7 +114,7 @@ def test_no_change_is_the_medium_mesh():
 def test_hidden_masked_and_turned_away_parts_stay():
     pose = pose_of(0.9)
     maps = maps_of(jnp.ones((HEIGHT, WIDTH)), pose)
-    holed = maps._replace(confidence=maps.confidence.at[80:110, 60:90].set(0.0))
+    holed = maps._replace(mask=maps.mask.at[80:110, 60:90].set(0.0))
     mesh = run(holed, pose)
     image = np.asarray(project(mesh.base_mm, pose, camera=orthographic()))
     normals = np.asarray(vertex_normals(mesh.base_mm, TRIANGLES)) @ np.array([-np.sin(0.9), 0.0, np.cos(0.9)])
