@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-
 _USUAL, _ANY = (0.14, 0.45), (0.05, 0.55)  # linear brightness of skin in a picture
 
 
