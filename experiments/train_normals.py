@@ -33,12 +33,12 @@ def main(_) -> None:
         count = gather.gather(cache / "pictures", count=PICTURES.value, seed=SEED.value, jobs=JOBS.value)
         recipe = training.Recipe(STEPS.value, COUNT.value, rate=2e-3, seed=SEED.value, blind=BLIND.value)
         trained = study.train(cache, recipe, without=WITHOUT.value)
-    told = {"pictures": count, "cache": gather.digest(cache / "pictures"), "without": WITHOUT.value}
+    told = {"pictures": count, "cache_sha256": gather.digest(cache / "pictures"), "without": WITHOUT.value}
     lines, record, figure = study.told(trained, recipe, told)
     folder = cache / study.name_of(recipe, WITHOUT.value)
     report.write(folder, "train_normals", report.head("Learned normals: training", told) + lines, record, figure)
     if SHIP.value:
-        study.ship(trained.params, record)
+        study.ship(trained.params, report.environment() | record)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""What the network of normals makes of a shape in a picture: parts of the stages."""
+"""What the network of normals makes of a shape in a picture, and how well a shape follows it: parts of the stages."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxface.energies.normals import NormalsSeen, misfit_degrees
 from jaxface.networks import normals
 from jaxface.presets import Preset
 from jaxface.rendering.appearance import fill_outside
-from jaxface.rendering.camera import cropped
+from jaxface.rendering.camera import cropped, project
 from jaxface.state import Shared, View, observed
 from jaxface.templates import Templates
 from jaxface.types import FineInputs, LearnedNormals, Pose
@@ -37,3 +38,21 @@ def told(inputs: FineInputs, said: LearnedNormals) -> Figures:
         "seen_share": total / jnp.maximum(jnp.sum(inputs.prior), 1e-6),
         "spread_degrees": jnp.degrees(jnp.sum(seen * said.spread) / total),
     }
+
+
+def inclined(
+    before_mm: Float[Array, "vertices 3"],
+    after_mm: Float[Array, "vertices 3"],
+    poses: tuple[Pose, Pose],
+    seen: NormalsSeen,
+    view: View,
+    shared: Shared,
+) -> Figures:
+    """How far two shapes are inclined from what the network sees."""
+    patches = shared.templates.patches
+
+    def misfit(shape_mm, pose):
+        corners_px = project(shape_mm[patches.triangles].reshape(-1, 3), pose, camera=view.camera).reshape(-1, 3, 3)
+        return misfit_degrees(corners_px, seen, view.crop, area=patches.area)
+
+    return {"normals_before_degrees": misfit(before_mm, poses[0]), "normals_degrees": misfit(after_mm, poses[1])}

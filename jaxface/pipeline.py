@@ -1,9 +1,10 @@
 """A photo in, a face out: every stage in order. The table of contents of jaxface.
 
-landmarks -> (regression ->) coarse -> (parsing ->) coarse shading -> medium -> learned normals -> fine phase 1 -> fine
-phase 2 -> light and albedo -> detail; where no network leads, light and albedo come after medium. The stages are the
-records of `program`; after each, `verdicts` compares its result with the stage before on what can be seen without
-truth; a stage that fails or makes things worse is left out, with its reason.
+landmarks -> (regression ->) coarse -> (parsing ->) coarse shading -> coarse normals -> medium -> learned normals ->
+fine phase 1 -> fine phase 2 -> light and albedo -> detail. Where no network leads there are no normals, and light and
+albedo come before the fine phases. The stages are the records of `program`; after each, `verdicts` compares its result
+with the stage before on what can be seen without truth; a stage that fails or makes things worse is left out, with its
+reason.
 """
 
 import itertools

@@ -160,13 +160,13 @@ def _led(fine: FineTerms, *, scale: float) -> FineTerms:
     def phase(*, smoothness: float, num_steps: int) -> Phase:
         smoothness = smoothness * scale**2
         height = Unknown(
-            "height_px", slope_term, SlopeWeights(8e-6 / scale**2, smoothness, gradient=0.004, outlier=8.0), rate=0.25,
+            "height_px", slope_term, SlopeWeights(4e-6 / scale**2, smoothness, gradient=0.002, outlier=6.0), rate=0.25,
             cosine=True, precondition=functools.partial(precondition, cutoff=0.02 / scale**2, bending=smoothness),
         )  # fmt: skip
         return Phase((height,), num_steps=num_steps)
 
     return dataclasses.replace(
-        fine, phase1=phase(smoothness=7.5, num_steps=25), phase2=phase(smoothness=0.0125, num_steps=50)
+        fine, phase1=phase(smoothness=7.5, num_steps=25), phase2=phase(smoothness=0.004, num_steps=50)
     )
 
 

@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxface.energies.normals import learned_normals, normals_seen
 from jaxface.energies.scene import FineTerms, with_value
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
-from jaxface.network_view import look, told
+from jaxface.network_view import inclined, look, told
+from jaxface.rendering.appearance import fill_outside
 from jaxface.rendering.camera import cropped, face_crop, face_extent
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
@@ -100,9 +102,43 @@ def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     return state._replace(shape_mm=deformed.vertices_mm), figures | _compared(residuals)
 
 
+def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """The coarse fit gone on with the normals that the network sees."""
+    templates, before = shared.templates, state.fit
+    inputs, height_px, said = look(before.vertices_mm, before.pose, view, shared)
+    seen = normals_seen(said, height_px)
+    fit = coarse.fit_normals(
+        before, view.landmarks, seen, view.crop, model=templates.model, patches=templates.patches, camera=view.camera,
+        weights=shared.preset.coarse,
+    )  # fmt: skip
+    state = state._replace(seen=seen)
+    _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
+    figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
+    figures |= {"skin_share": jnp.mean(inputs.covered * said.skin)}
+    figures |= inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), seen, view, shared)
+    return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
+
+
+def _deform_to_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """The medium stage, led by what the network sees too."""
+    templates, fit = shared.templates, state.fit
+    deformed = medium.run(
+        fit, view.landmarks, model=templates.model, template=templates.medium, camera=view.camera,
+        weights=shared.preset.medium, seen=state.seen, crop=view.crop,
+    )  # fmt: skip
+    figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
+    figures |= inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state.seen, view, shared)
+    return state._replace(shape_mm=deformed.vertices_mm), figures
+
+
 def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """What the network says of the medium surface; nothing, if that cannot be used."""
-    inputs, _, said = look(state.shape_mm, state.fit.pose, view, shared)
+    """What the network says of the medium surface, by its look at the coarse one if it had one, for a surface that
+    follows it already misleads it. Nothing, if that cannot be used."""
+    if state.seen is None:
+        inputs, _, said = look(state.shape_mm, state.fit.pose, view, shared)
+    else:
+        inputs = observed(state.shape_mm, state.fit.pose, view, shared)
+        said = learned_normals(state.seen, fill_outside(inputs.height_px, inputs.covered))
     finite = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in said])
     figures = {"counts": view.counts, "finite": finite, "skin_share": jnp.mean(inputs.covered * said.skin)}
     figures |= told(inputs, said)
@@ -152,6 +188,10 @@ def _displace(state: State, view: View, shared: Shared) -> tuple[State, Figures]
     return state._replace(mesh=mesh), {"largest_mm": jnp.max(jnp.abs(mesh.displacement_mm)), "change_px": change_px}
 
 
+def _not_inclined(before: State, after: State) -> State:
+    return before._replace(seen=after.seen)
+
+
 def _unshaded(before: State, after: State) -> State:
     return before._replace(shading_residuals=after.shading_residuals[::-1])
 
@@ -174,7 +214,9 @@ def _as_found(before: State, after: State) -> State:
 REGRESSION = Stage("regression", _regress, _nothing_regressed)
 COARSE = Stage("coarse", _fit, _as_found)
 COARSE_SHADING = Stage("coarse shading", _fit_shading, _unshaded)
+COARSE_NORMALS = Stage("coarse normals", _fit_normals, _not_inclined)
 MEDIUM = Stage("medium", _deform)
+MEDIUM_NORMALS = Stage("medium", _deform_to_normals)
 NORMALS = Stage("learned normals", _learn, _as_found)
 LIGHT = Stage("light and albedo", _light, _nothing_seen)
 PHASE1 = Stage("fine phase 1", _phase1)
@@ -189,7 +231,8 @@ def cut_out(state: State, view: View, *, shared: Shared, size: int) -> Crop:
 
 def shape_stages(shared: Shared) -> tuple[Stage, ...]:
     """What follows the fit to landmarks, once the crop is cut."""
-    return (COARSE_SHADING, MEDIUM) if shared.preset.coarse_shading else (MEDIUM,)
+    first = (COARSE_SHADING,) if shared.preset.coarse_shading else ()
+    return (*first, COARSE_NORMALS, MEDIUM_NORMALS) if _led(shared) else (*first, MEDIUM)
 
 
 def surface_stages(shared: Shared) -> tuple[Stage, ...]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from jaxface.energies.normals import NormalsSeen
 from jaxface.energies.scene import Scene
 from jaxface.geometry.normals import depth_normals
 from jaxface.numerics import masked_median
@@ -53,13 +54,14 @@ class View(NamedTuple):
 
 class State(NamedTuple):
     """What is known of the face, None before the stage that finds it: coarse fit, medium shape (object frame), how far
-    the photo is from the shading of the coarse shape left out and of the one kept, what a network says of the medium
-    shape's normals, the crop as Eqs. 4 to 9 see it, the first phase's height map as it is shown, and the displaced
-    mesh."""
+    the photo is from the shading of the coarse shape left out and of the one kept, what a network sees of normals while
+    shapes are fitted to them and what that says of the medium shape's, the crop as Eqs. 4 to 9 see it, the first
+    phase's height map as it is shown, and the displaced mesh."""
 
     fit: CoarseFit = _UNKNOWN
     shape_mm: Float[Array, "vertices 3"] = _UNKNOWN
     shading_residuals: Float[Array, "2"] = _UNKNOWN
+    seen: NormalsSeen = _UNKNOWN
     normals: LearnedNormals | None = None
     scene: Scene = _UNKNOWN
     phase1_height_px: Float[Array, "size size"] = _UNKNOWN

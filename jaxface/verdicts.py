@@ -23,7 +23,7 @@ _WORSE = 1.02  # a residual this much above the one before counts as worse
 class Limit(NamedTuple):
     """`holds` of the figures, on floats and on traced arrays alike; `reason` is a format string over the figures."""
 
-    holds: Callable[[Figures], Array]
+    holds: Callable[[Figures], Array | bool]
     reason: str
 
 
@@ -46,6 +46,9 @@ _FACE = (
         "a shape coefficient reached {largest_coefficient:.1f} standard deviations",
     ),
 )
+_NEAR_LANDMARKS = Limit(
+    lambda f: f["residual_px"] <= 2.0 * f["residual_before_px"] + 0.002 * f["face_px"], "it left the landmarks"
+)
 _PHASE = (
     Limit(lambda f: f["finite"], "the optimisation did not stay finite"),
     Limit(
@@ -66,11 +69,18 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "regression": _FACE,
     "coarse": _FACE,
     "parsing": (Limit(lambda f: f["skin_share"] > 0.02, "the network sees no skin where the face is"),),
+    "coarse normals": (
+        *_FACE,
+        _NEAR_LANDMARKS,
+        Limit(lambda f: f["skin_share"] > 0.02, "the network sees no skin where the face is"),
+        Limit(
+            lambda f: f["normals_degrees"] <= f["normals_before_degrees"],
+            "it is inclined away from the normals that the network sees",
+        ),
+    ),
     "coarse shading": (
         *_FACE,
-        Limit(
-            lambda f: f["residual_px"] <= 2.0 * f["residual_before_px"] + 0.002 * f["face_px"], "it left the landmarks"
-        ),
+        _NEAR_LANDMARKS,
         Limit(
             lambda f: f["shading_residual"] <= f["shading_residual_before"],
             "its shading explains the photo no better than the landmark fit's",
@@ -90,8 +100,12 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit(lambda f: f["flipped_share"] <= 0.005, "{flipped_share:.1%} of the triangles turned over"),
         Limit(lambda f: f["energy_ratio"] <= _WORSE, "the energy rose instead of falling"),
         Limit(
-            lambda f: f["shading_residual"] <= f["shading_residual_before"],
+            lambda f: f.get("shading_residual", 0.0) <= f.get("shading_residual_before", 0.0),
             "its shading explains the photo worse than the coarse shape's",
+        ),
+        Limit(
+            lambda f: f.get("normals_degrees", 0.0) <= f.get("normals_before_degrees", 0.0),
+            "it is inclined away from the normals that the network sees",
         ),
     ),
     "learned normals": (

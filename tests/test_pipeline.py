@@ -33,8 +33,8 @@ from jaxface.types import IBUG_68, CoarseFit, Crop, FaceError, Landmarks, Parsin
 from jaxface.verdicts import reason
 
 SIZE = 128
-STAGES = ["landmarks", "templates", "coarse", "coarse shading", "medium", "learned normals", "fine phase 1",
-          "fine phase 2", "light and albedo", "detail", "textures"]  # fmt: skip
+STAGES = ["landmarks", "templates", "coarse", "coarse shading", "coarse normals", "medium", "learned normals",
+          "fine phase 1", "fine phase 2", "light and albedo", "detail", "textures"]  # fmt: skip
 
 
 @functools.cache
@@ -395,9 +395,12 @@ def test_a_medium_stage_that_breaks_down_leaves_the_coarse_face(rec):
     assert status(left, "fine phase 2").status == "ok" and np.isfinite(left.fine.vertices_mm).all()
 
 
-def test_where_shading_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec):
-    left = reconstruct_with(coarse=PRESET.coarse._replace(skin_spread=float("nan")))
+@pytest.mark.parametrize("weight", ["skin_spread", "normal_least"])
+def test_where_the_skin_leads_astray_the_coarse_face_is_that_of_the_landmarks(rec, weight):
+    broken = PRESET.coarse._replace(**{name: float("nan") for name in ("skin_spread", weight)})
+    left = reconstruct_with(coarse=broken, **({"learned_normals": None} if weight == "skin_spread" else {}))
     assert status(left, "coarse").status == "ok" and status(left, "coarse shading").status == "left out"
+    assert weight == "skin_spread" or status(left, "coarse normals").status == "left out"
     plain = fit_landmarks(State(), view_of(left))
     np.testing.assert_allclose(left.coarse.vertices_mm, plain.vertices_mm, atol=0.05)
     assert np.abs(left.coarse.vertices_mm - rec.coarse.vertices_mm).max() > 0.1

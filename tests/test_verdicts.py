@@ -19,6 +19,7 @@ from jaxface.verdicts import LIMITS, deformation_figures, face_figures, holds, j
 
 FACE = {"finite": True, "residual_px": 2.0, "residual_share": 0.01, "largest_coefficient": 1.0}
 SHADED = {"shading_residual_before": 0.03, "shading_residual": 0.02}
+INCLINED = {"normals_before_degrees": 9.0, "normals_degrees": 6.0}
 PHASE = {"finite": True, "skin_share": 0.5, "residual_medium": 0.05, "residual": 0.03, "turn_degrees": 5.0,
          "move_share": 0.01}  # fmt: skip
 GOOD = {
@@ -27,7 +28,8 @@ GOOD = {
     "parsing": {"skin_share": 0.4},
     "coarse shading": FACE | SHADED | {"residual_before_px": 1.5, "face_px": 200.0},
     "person": {"finite": True, "turned_degrees": 20.0, "residual_share": 0.02},
-    "medium": SHADED | {"finite": True, "largest_move_mm": 4.0, "flipped_share": 0.0, "energy_ratio": 0.5},
+    "medium": SHADED | INCLINED | {"finite": True, "largest_move_mm": 4.0, "flipped_share": 0.0, "energy_ratio": 0.5},
+    "coarse normals": FACE | INCLINED | {"residual_before_px": 1.5, "face_px": 200.0, "skin_share": 0.4},
     "learned normals": {"counts": 1.0, "finite": True, "skin_share": 0.4},
     "light and albedo": {"counts": 1.0, "finite": True},
     "fine phase 1": PHASE,
@@ -50,11 +52,15 @@ BAD = {
     "coarse shading": [
         *BAD_FACE, ({"residual_px": 3.5}, "left the landmarks"), ({"shading_residual": 0.031}, "no better")
     ],
+    "coarse normals": [
+        *BAD_FACE, ({"residual_px": 3.5}, "left the landmarks"), ({"skin_share": 0.01}, "no skin"),
+        ({"normals_degrees": 9.5}, "inclined away"),
+    ],
     "person": [({"finite": False}, "finite"), ({"turned_degrees": 80.0}, "turned away"),
                ({"residual_share": 0.1}, "this person")],
     "medium": [({"finite": False}, "finite"), ({"largest_move_mm": 40.0}, "40 mm"),
                ({"flipped_share": 0.012}, "1.2%"), ({"energy_ratio": 1.1}, "rose"),
-               ({"shading_residual": 0.031}, "worse")],
+               ({"shading_residual": 0.031}, "worse"), ({"normals_degrees": 9.5}, "inclined away")],
     "learned normals": [({"counts": 0.0}, "does not count"),
                         ({"finite": False}, "finite"), ({"skin_share": 0.01}, "no skin")],
     "light and albedo": [({"counts": 0.0}, "does not count"), ({"finite": False}, "finite")],
@@ -207,7 +213,7 @@ def test_the_residual_counts_only_where_it_is_trusted():
 def test_a_surface_that_slopes_lead_is_held_against_them():
     change = SCENE.height_px - SCENE.initial_height_px
     asked = np.stack([np.diff(change, axis=axis, append=change[:, -1:] if axis else change[-1:]) for axis in (1, 0)])
-    slopes = Slopes(asked, np.stack([SCENE.mask] * 2), SCENE.mask)
+    slopes = Slopes(asked, np.stack([SCENE.mask] * 2))
     led = SCENE._replace(slopes=slopes, image=SCENE.image + np.float32(0.1))  # which nobody asks here
     figures = phase_figures(led, SCENE.height_px)
     assert told("fine phase 2", figures) == "" and figures["residual"] < 1e-4

@@ -27,7 +27,7 @@ _WEIGHTS = pathlib.Path(network.__file__).parent / "data" / "normals.npz"
 
 class Trained(NamedTuple):
     """The running mean of parameters, losses every so many steps, what it does for heads that were held out (mean
-    losses, with `before` and `after` in degrees), windows of these to show, and hours of this call."""
+    losses, with `before` and `after` in degrees), windows of these to show, and hours of all calls."""
 
     params: network.Params
     curve: list[dict[str, float]]
@@ -57,20 +57,25 @@ def train(cache: pathlib.Path, recipe: training.Recipe, *, without: str | None) 
         log.unlink(missing_ok=True)
     pictures = Pictures(cache / "pictures", keep=_keeps(without))
     state, done = training.restore(checkpoint, recipe)
+    spent = _curve(log)[-1]["hours"] if done else 0.0
     with tqdm(total=recipe.steps, initial=done, desc="steps", mininterval=5.0) as bar:
         for done, state, losses in training.run(pictures, recipe, checkpoint, every=_EVERY):  # noqa: B007
             bar.update(done - bar.n)
             bar.set_postfix({name: f"{losses[name]:.2f}" for name in ("before", "after")})
             with open(log, "a") as lines:
-                lines.write(json.dumps({"step": done} | losses) + "\n")
-    curve = [json.loads(line) for line in log.read_text().splitlines()]
+                lines.write(json.dumps({"step": done, "hours": spent + (time.time() - begun) / 3600.0} | losses) + "\n")
+    curve = _curve(log)
     held_out = Pictures(cache / "pictures", keep=_keeps(without), held_out=True)
     windows = batch(held_out, np.random.default_rng(1), count=_JUDGED)
     parts = [jax.tree.map(lambda leaf, at=at: leaf[at : at + 8], windows) for at in range(0, _JUDGED, 8)]
     found = [training.measure(state.mean, part, blind=recipe.blind) for part in parts]
     judged = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     shown = jax.tree.map(lambda leaf: leaf[:_SHOWN], windows)
-    return Trained(state.mean, curve, judged, shown, (time.time() - begun) / 3600.0)
+    return Trained(state.mean, curve, judged, shown, curve[-1]["hours"])
+
+
+def _curve(log: pathlib.Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def ship(params: network.Params, record: dict) -> None:
@@ -89,13 +94,14 @@ def told(trained: Trained, recipe: training.Recipe, facts: dict) -> tuple[list[s
     """Lines, record and picture of a run."""
     judged = trained.judged
     lines = [
-        f"{recipe.steps} steps of {recipe.count} windows; this call took {trained.hours:.2f} h.",
+        f"{recipe.steps} steps of {recipe.count} windows took {trained.hours:.2f} h.",
         "",
         "On heads that were held out, mean angle between the surface's normals and the true ones on skin in view: "
         f"**{judged['before']:.2f} degrees before, {judged['after']:.2f} after**; skin's entropy {judged['skin']:.3f}.",
     ]
     lines += ["", *report.every_column(trained.curve[:: max(1, len(trained.curve) // 20)])]
-    record = {"recipe": dataclasses.asdict(recipe), "facts": facts, "held_out": judged, "curve": trained.curve}
+    record = {"recipe": dataclasses.asdict(recipe), "facts": facts, "held_out": judged}
+    record |= {"hours": trained.hours, "curve": trained.curve}
     return lines, record, _figure(trained, recipe)
 
 

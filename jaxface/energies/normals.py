@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxface.imaging.filters import gaussian_blur, sample
 from jaxface.numerics import matmul, normalise, smoothstep
 from jaxface.rendering.camera import crop_points
-from jaxface.types import Crop
+from jaxface.types import Crop, LearnedNormals
 
 _POOL = 1.0 / 128.0  # of the crop's side: a patch's normal is that of all the skin it stands for
 _LEAST_SHARE = 1e-3  # of a pool that is skin: less is nothing
@@ -26,6 +26,21 @@ class NormalsSeen(NamedTuple):
     normals_image: Float[Array, "size size 3"]
     spread: Float[Array, "size size"]
     skin: Float[Array, "size size"]
+
+
+def normals_seen(said: LearnedNormals, height_px: Float[Array, "size size"]) -> NormalsSeen:
+    """What a network says of a surface, given by its heights continued past its rim, as normals."""
+    dy, dx = jnp.gradient(height_px)
+    slopes = jnp.stack([dx, dy], axis=-1) + said.slope_change
+    normals = normalise(jnp.concatenate([-slopes, jnp.ones_like(slopes[..., :1])], axis=-1))
+    return NormalsSeen(normals, said.spread, said.skin)
+
+
+def learned_normals(seen: NormalsSeen, height_px: Float[Array, "size size"]) -> LearnedNormals:
+    """The same as what a network says of another surface."""
+    dy, dx = jnp.gradient(height_px)
+    slopes = -seen.normals_image[..., :2] / jnp.maximum(seen.normals_image[..., 2:], 0.05)
+    return LearnedNormals(slopes - jnp.stack([dx, dy], axis=-1), seen.spread, seen.skin)
 
 
 class Inclination(NamedTuple):
@@ -96,6 +111,17 @@ def normal_residuals(
     softened = errors / jnp.sqrt(1.0 + jnp.sum(errors**2, axis=1) / outlier**2)[:, None]
     share = independent / jnp.maximum(jnp.sum(weights), 1e-6)
     return (jnp.sqrt(share * jnp.maximum(weights * seen.skin, 1e-12))[:, None] * softened).ravel()
+
+
+def misfit_degrees(
+    corners_px: Float[Array, "patches 3 3"], seen: NormalsSeen, crop: Crop, *, area: Float[Array, "patches"]
+) -> Float[Array, ""]:
+    """Mean angle between visible patches of skin and what is seen there, the surer ones counting more."""
+    normals = triangle_normals(corners_px)
+    there = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop)
+    weights = facing_weights(normals, area) * there.skin / jnp.maximum(there.spread, 0.05) ** 2
+    angles = jnp.arccos(jnp.clip(jnp.sum(normals * there.normals_image, axis=1), -1.0, 1.0))
+    return jnp.degrees(jnp.sum(weights * angles) / jnp.maximum(jnp.sum(weights), 1e-6))
 
 
 class Slopes(NamedTuple):

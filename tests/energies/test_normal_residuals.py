@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+import scipy.ndimage
 
 from jaxface.energies.normals import (
     Inclination,
@@ -12,7 +13,9 @@ from jaxface.energies.normals import (
     Slopes,
     across,
     at_places,
+    learned_normals,
     normal_residuals,
+    normals_seen,
     pool,
     slope_residuals,
     slope_rows,
@@ -20,7 +23,7 @@ from jaxface.energies.normals import (
 )
 from jaxface.energies.skin import view_skin
 from jaxface.rendering.camera import orthographic, project
-from jaxface.types import Crop, Pose
+from jaxface.types import Crop, LearnedNormals, Pose
 
 SETTINGS = {"least": 0.1, "independent": 70.0, "outlier": 2.5}
 RNG = np.random.default_rng(4)
@@ -155,3 +158,16 @@ def test_pools_mean_over_skin_alone(skin):
         np.testing.assert_allclose(found.spread[1:], 0.2, atol=1e-4)
     else:
         assert not np.any(found.skin)
+
+
+def test_what_is_seen_on_one_surface_asks_of_another():
+    """Slopes that are asked for do not depend on the surface they were told of."""
+    rng = np.random.default_rng(0)
+    first, second = (jnp.asarray(scipy.ndimage.gaussian_filter(rng.normal(size=(24, 20)), 3) * 9) for _ in range(2))
+    change = jnp.asarray(rng.normal(0.0, 0.2, (24, 20, 2)))
+    said = LearnedNormals(change, jnp.full((24, 20), 0.2), jnp.ones((24, 20)))
+    seen = normals_seen(said, first)
+    np.testing.assert_allclose(np.linalg.norm(seen.normals_image, axis=-1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(learned_normals(seen, first).slope_change, change, atol=1e-4)
+    moved = jnp.stack(jnp.gradient(first - second)[::-1], axis=-1) + change
+    np.testing.assert_allclose(learned_normals(seen, second).slope_change, moved, atol=1e-4)

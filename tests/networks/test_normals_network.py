@@ -115,6 +115,19 @@ def test_any_size_goes(shape):
     assert all(np.isfinite(values).all() for values in told)
 
 
+def test_large_pictures_are_looked_at_small(seen, monkeypatch):
+    image, height, covered = seen
+    params, share = some_params(), 0.5
+    small = [jax.image.resize(values, (SIZE // 2, SIZE // 2, *values.shape[2:]), "linear") for values in seen]
+    by_hand = network.predict(params, small[0], share * small[1], jnp.round(small[2]), 2.0 * share)
+    monkeypatch.setattr(network, "SIDE", SIZE // 2)
+    told = network.predict(params, image, height, covered, 2.0)
+    assert told.slope_change.shape == (SIZE, SIZE, 2)
+    for large, little in zip(told, by_hand, strict=True):
+        assert large.shape[:2] == (SIZE, SIZE) and little.shape[:2] == (SIZE // 2, SIZE // 2)
+        np.testing.assert_allclose(large, jax.image.resize(little, large.shape, "linear"), atol=1e-4)
+
+
 def test_black_pictures_and_uncovered_ones_stay_finite():
     for image, covered in ((0.0, 1.0), (0.5, 0.0), (1.0, 1.0)):
         told = network.predict(
