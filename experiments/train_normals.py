@@ -2,11 +2,11 @@
 
     python experiments/train_normals.py --cache=out/normals
 
-Needs `pip install -e ".[train]"`. An hour for 1,600 pictures and 75 minutes for the steps on 2 quiet cores; both go on
-where they were when started again. All of it stays in the cache (3 GB), a page with the curve and samples of heads that
+Needs `pip install -e ".[train]"`. 45 minutes for 1,600 pictures and 31 for the steps on 2 quiet cores; both go on where
+they were when started again. All of it stays in the cache (3 GB), a page with the curve and samples of heads that
 were held out beside it; --ship writes the weights, with their recipe, to where the package reads them. --blind trains
 the control that never sees a photo, --without=ict a network that never saw that family's heads. Expected on heads that
-were held out: with a quarter of the pictures and half of the steps the mean angle on skin falls by an eighth.
+were held out: the mean angle between the surface's normals and the true ones on skin falls from 13.6 to 11.6 degrees.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from learned_normals import gather, study, training
 
 CACHE = flags.DEFINE_string("cache", "out/normals", "where pictures and checkpoints lie")
 PICTURES = flags.DEFINE_integer("pictures", 1600, "of four times fewer heads; a sixteenth judges", lower_bound=32)
-STEPS = flags.DEFINE_integer("steps", 4000, "of the optimiser", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", 2600, "of the optimiser", lower_bound=1)
 COUNT = flags.DEFINE_integer("windows", 8, "a step sees", lower_bound=1)
 JOBS = flags.DEFINE_integer("jobs", 2, "processes that make pictures", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "of pictures and training")

@@ -226,8 +226,7 @@ class FineInputs(NamedTuple):
 
 class FineMaps(NamedTuple):
     """Result of the fine stage on the square crop; heights in crop pixels toward the viewer, colours to the input's own
-    scale: image ~ albedo * shading + specular (Eq. 4). `confidence` is the soft data mask in [0, 1], `spread` as in
-    `LearnedNormals`."""
+    scale (Eq. 4). `confidence` is the soft data mask in [0, 1], `spread` as in `LearnedNormals`."""
 
     medium_height_px: Float[Array, "height width"]
     phase1_height_px: Float[Array, "height width"]
@@ -244,9 +243,9 @@ class FineMaps(NamedTuple):
 
 
 class DetailMesh(NamedTuple):
-    """The medium mesh subdivided and displaced along its normals (object frame, mm). `trust` in [0, 1] is visibility,
-    by which displacement is already faded; `facing` is the base normals' component along the line of
-    sight (scaled to z = 1), negative where turned away."""
+    """The medium mesh subdivided and displaced along its normals (object frame, mm). In [0, 1], `trust` is
+    visibility, by which displacement is already faded, and `sure` whether skin was seen there; `facing` is the base
+    normals' component along the line of sight (scaled to z = 1), negative where turned away."""
 
     base_mm: Float[Array, "fine_vertices 3"]
     vertices_mm: Float[Array, "fine_vertices 3"]
@@ -255,6 +254,7 @@ class DetailMesh(NamedTuple):
     colours: Float[Array, "fine_vertices 3"]
     trust: Float[Array, "fine_vertices"]
     facing: Float[Array, "fine_vertices"]
+    sure: Float[Array, "fine_vertices"]
 
 
 class TextureMaps(NamedTuple):

@@ -129,7 +129,8 @@ def run(
     places, seen = _seen(base_mm, facing, vertices_mm, maps, pose_crop, camera_crop)
     filling = _model_colours(places, seen, maps, model, template)
     colours = filling + seen[:, None] * (sample(maps.albedo, places) - filling)
-    return DetailMesh(base_mm, vertices_mm, displacement_mm, normals, colours, trust, facing)
+    sure = sample(maps.confidence[..., None], image[:, :2])[:, 0]
+    return DetailMesh(base_mm, vertices_mm, displacement_mm, normals, colours, trust, facing, sure)
 
 
 def bake(
@@ -259,8 +260,7 @@ def _visible(image, along_ray, maps: FineMaps, pose: Pose) -> Float[Array, "fine
 
 
 def _inside(image, maps: FineMaps) -> Float[Array, "fine_vertices"]:
-    """The mask, softened so that it reaches 0 at its edge and not beyond. How sure the change of height is, the maps
-    themselves show: it is 0 where nothing is known."""
+    """The mask, softened so that it reaches 0 at its edge. Where nothing is known the change of height is small."""
     soft = gaussian_blur(maps.mask, sigma=SOFT_EDGE * maps.mask.shape[0])
     return smoothstep(sample(soft[..., None], image[:, :2])[:, 0], between=SOFT)
 
@@ -290,8 +290,7 @@ def skin_map(template: DetailTemplate) -> Float[Array, "rows columns"]:
 def _complete_texture(photo, seen, filling, template: DetailTemplate) -> Float[Array, "height width 3"]:
     """Seen texels as they are; the rest from the mirrored side, else `filling`."""
     mirrored = jnp.where(template.mirrors, seen[:, ::-1], 0.0)[..., None]
-    filling = filling + mirrored * (photo[:, ::-1] - filling)
-    return complete_skin(photo, seen, filling, skin=skin_map(template))
+    return complete_skin(photo, seen, filling + mirrored * (photo[:, ::-1] - filling), skin=skin_map(template))
 
 
 def _mirrors(model: MorphableModel) -> bool:

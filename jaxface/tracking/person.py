@@ -20,12 +20,13 @@ from jaxface.templates import Templates, fine_mesh
 from jaxface.types import DetailMesh, Mesh, TextureMaps
 
 ENOUGH = (0.01, 0.06)  # summed weight between which a texel's own colour replaces the filling; one frame at 60 degrees
+LEAST_SURE = 0.01  # a frame that saw less of the skin there tells nothing of its relief
 LEAST_OVERLAP = 1e-3  # share of the texture that must be known twice before its levels are compared
 
 
 class DetailSums(NamedTuple):
-    """Displacement over all frames. `shift_mm` is the sum of facing^2 * displacement, which is faded by its trust;
-    `weight` that of facing^2 * trust, so that their ratio is not faded; `trust` is the greatest of all frames."""
+    """Displacement over all frames. `shift_mm` is the sum of sure * facing^2 * displacement, which is faded by its
+    trust; `weight` that of sure * facing^2 * trust, so that their ratio is not faded; `trust` is the greatest."""
 
     shift_mm: Float[Array, "fine_vertices"]
     weight: Float[Array, "fine_vertices"]
@@ -64,7 +65,8 @@ def no_texture(template: DetailTemplate) -> TextureSums:
 
 def add_detail(sums: DetailSums, detail: DetailMesh) -> DetailSums:
     """The sums with one more frame."""
-    squared = jnp.where(detail.trust > 0.0, jnp.clip(detail.facing, 0.0, 1.0) ** 2, 0.0)
+    counts = (detail.trust > 0.0) & (detail.sure > LEAST_SURE)
+    squared = jnp.where(counts, detail.sure * jnp.clip(detail.facing, 0.0, 1.0) ** 2, 0.0)
     shift_mm = jnp.where(squared > 0.0, squared * detail.displacement_mm, 0.0)
     weight = jnp.where(squared > 0.0, squared * detail.trust, 0.0)
     trust = jnp.where(squared > 0.0, detail.trust, 0.0)
