@@ -75,7 +75,7 @@ def _fit(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
 def _fit_shading(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """The coarse fit gone on with the skin's shading."""
     templates, before = shared.templates, state.fit
-    fit = coarse.fit_shading(
+    fit = coarse.fit_skin(
         before, view.landmarks, as_floats(view.window), view.crop, model=templates.model, patches=templates.patches,
         camera=view.camera, weights=shared.preset.coarse,
     )  # fmt: skip
@@ -86,30 +86,14 @@ def _fit_shading(state: State, view: View, shared: Shared) -> tuple[State, Figur
     return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures | _compared(residuals)
 
 
-def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """The medium stage."""
-    templates, fit = shared.templates, state.fit
-    deformed = medium.run(
-        fit, view.landmarks, model=templates.model, template=templates.medium, camera=view.camera,
-        weights=shared.preset.medium,
-    )  # fmt: skip
-    figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
-    shapes = [(each.vertices_mm, fit.pose) for each in (fit, deformed)]
-    if state.shading_residuals is None:
-        residuals = shading_residuals(shapes, view, shared)
-    else:  # the coarse shape's is known
-        residuals = jnp.concatenate([state.shading_residuals[1:], shading_residuals(shapes[1:], view, shared)])
-    return state._replace(shape_mm=deformed.vertices_mm), figures | _compared(residuals)
-
-
 def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """The coarse fit gone on with the normals that the network sees."""
     templates, before = shared.templates, state.fit
     inputs, height_px, said = look(before.vertices_mm, before.pose, view, shared)
     seen = normals_seen(said, height_px)
-    fit = coarse.fit_normals(
-        before, view.landmarks, seen, view.crop, model=templates.model, patches=templates.patches, camera=view.camera,
-        weights=shared.preset.coarse,
+    fit = coarse.fit_skin(
+        before, view.landmarks, view.window, view.crop, model=templates.model, patches=templates.patches,
+        camera=view.camera, weights=shared.preset.coarse, seen=seen,
     )  # fmt: skip
     state = state._replace(seen=seen)
     _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
@@ -119,16 +103,24 @@ def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figur
     return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
 
 
-def _deform_to_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """The medium stage, led by what the network sees too."""
+def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
+    """The medium stage, led by what the network saw too, where it looked."""
     templates, fit = shared.templates, state.fit
     deformed = medium.run(
         fit, view.landmarks, model=templates.model, template=templates.medium, camera=view.camera,
         weights=shared.preset.medium, seen=state.seen, crop=view.crop,
     )  # fmt: skip
     figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
-    figures |= inclined(fit.vertices_mm, deformed.vertices_mm, (fit.pose, fit.pose), state.seen, view, shared)
-    return state._replace(shape_mm=deformed.vertices_mm), figures
+    after = state._replace(shape_mm=deformed.vertices_mm)
+    if state.seen is not None:
+        poses = fit.pose, fit.pose
+        return after, figures | inclined(fit.vertices_mm, deformed.vertices_mm, poses, state.seen, view, shared)
+    shapes = [(each.vertices_mm, fit.pose) for each in (fit, deformed)]
+    if state.shading_residuals is None:
+        residuals = shading_residuals(shapes, view, shared)
+    else:  # the coarse shape's is known
+        residuals = jnp.concatenate([state.shading_residuals[1:], shading_residuals(shapes[1:], view, shared)])
+    return after, figures | _compared(residuals)
 
 
 def _learn(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
@@ -216,7 +208,6 @@ COARSE = Stage("coarse", _fit, _as_found)
 COARSE_SHADING = Stage("coarse shading", _fit_shading, _unshaded)
 COARSE_NORMALS = Stage("coarse normals", _fit_normals, _not_inclined)
 MEDIUM = Stage("medium", _deform)
-MEDIUM_NORMALS = Stage("medium", _deform_to_normals)
 NORMALS = Stage("learned normals", _learn, _as_found)
 LIGHT = Stage("light and albedo", _light, _nothing_seen)
 PHASE1 = Stage("fine phase 1", _phase1)
@@ -232,7 +223,7 @@ def cut_out(state: State, view: View, *, shared: Shared, size: int) -> Crop:
 def shape_stages(shared: Shared) -> tuple[Stage, ...]:
     """What follows the fit to landmarks, once the crop is cut."""
     first = (COARSE_SHADING,) if shared.preset.coarse_shading else ()
-    return (*first, COARSE_NORMALS, MEDIUM_NORMALS) if _led(shared) else (*first, MEDIUM)
+    return (*first, COARSE_NORMALS, MEDIUM) if _led(shared) else (*first, MEDIUM)
 
 
 def surface_stages(shared: Shared) -> tuple[Stage, ...]:

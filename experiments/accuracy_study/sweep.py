@@ -78,7 +78,7 @@ def _fit_shading(
 ) -> CoarseFit:
     weights, whole = _changed(changes), Crop(jnp.zeros(2), jnp.float32(1.0))
     shared = dict(model=subject.model, patches=subject.patches, camera=orthographic(), weights=weights)
-    return coarse.fit_shading(fit, landmarks, image, whole, **shared)
+    return coarse.fit_skin(fit, landmarks, image, whole, **shared)
 
 
 def _changed(changes: dict[str, jax.Array]) -> CoarseWeights:

@@ -15,7 +15,7 @@ from jaxface.presets import COARSE
 from jaxface.rendering.camera import orthographic
 from jaxface.stages import coarse, observe
 from jaxface.types import Landmarks
-from learned_normals.pictures import HEIGHT_STEPS, SIZE
+from learned_normals.pictures import HEIGHT_STEPS, SIZE, fits_path
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def landmarks_of(found_px: np.ndarray, truth_px: np.ndarray, rng: np.random.Gene
 
 def write_fits(pictures: pathlib.Path, *, models: tuple[str, ...]) -> pathlib.Path:
     """Fits one of the models to each picture of a shard, by turns, unless that was done."""
-    path = pictures.with_name(pictures.name.replace("pictures_", "fits_"))
+    path = fits_path(pictures)
     if path.exists():
         return path
     with np.load(pictures) as stored:

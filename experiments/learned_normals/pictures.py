@@ -120,6 +120,11 @@ def shard_path(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / f"pictures_{number:04d}.npz"
 
 
+def fits_path(shard: pathlib.Path) -> pathlib.Path:
+    """Where the product's fits on a shard's pictures lie."""
+    return shard.with_name(shard.name.replace("pictures_", "fits_"))
+
+
 def write_shard(folder: pathlib.Path, number: int, *, seed: int, families_used: tuple[str, ...]) -> pathlib.Path:
     """Makes a shard unless it is there; it appears under its name when it is whole."""
     path = shard_path(folder, number)

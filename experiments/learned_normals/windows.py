@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter, zoom
 
-from learned_normals.pictures import HEIGHT_STEPS, NORMAL_STEPS
+from learned_normals.pictures import HEIGHT_STEPS, NORMAL_STEPS, fits_path
 
 SIDE = 192  # pixels of a window
 _SCALES = (0.55, 1.8)  # of a window's pixels against a picture's
@@ -36,7 +36,7 @@ class Pictures:
         learned = len(paths) - max(1, len(paths) // _HELD_OUT)
         self.rows = []
         for path in paths[learned:] if held_out else paths[:learned]:
-            with np.load(path) as pictures, np.load(_fits_of(path)) as fits:
+            with np.load(path) as pictures, np.load(fits_path(path)) as fits:
                 arrays = dict(pictures) | {"fit": fits["height"], "covered": fits["covered"], "usable": fits["usable"]}
             self.rows += [
                 {name: values[row] for name, values in arrays.items()}
@@ -65,10 +65,6 @@ class Pictures:
         scaled = np.float32(row["px_per_mm"] * scale)
         seen = photographed(image, rng), start, on_face * (inside > 0.5), scaled, normals, weight, skin * head
         return Window(*(values.astype(np.float32) for values in seen))
-
-
-def _fits_of(shard: pathlib.Path) -> pathlib.Path:
-    return shard.with_name(shard.name.replace("pictures_", "fits_"))
 
 
 def _corner(covered: np.ndarray, side: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Coarse stage, Jin et al. (2021) Sec. 3.2: pose, identity and expression from landmarks, then from the skin's shading.
 
 Departs from print: regularised least squares on Eq. 1 stand in for the 3DDFA network. `run` fits the landmarks;
-`fit_shading` goes on with the photo, since detectors pull faces toward the average face and shading does not.
+`fit_skin` goes on with the photo, since detectors pull faces toward the average face and skin does not.
 """
 
 import jax
@@ -31,7 +31,6 @@ from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MorphableModel, Po
 _STEPS = 3  # Levenberg-Marquardt steps a round; the first gains nearly all
 _TOLERANCE = (8.0, 2.0, 1.0, 1.0)  # a round each: `outlier_mm` times this, since the mean face starts far off
 _SKIN_ROUNDS, _SKIN_STEPS = 5, 2
-_NORMAL_ROUNDS, _NORMAL_STEPS = 4, 2
 _FLIP_Y = ((1.0, -1.0),)
 
 
@@ -69,7 +68,7 @@ def run(
     return make_fit(x, targets, camera, model=model, weights=weights, finite=jnp.all(finite))
 
 
-def fit_shading(
+def fit_skin(
     fit: CoarseFit,
     landmarks: Landmarks,
     window: Float[Array, "size size 3"],
@@ -79,66 +78,46 @@ def fit_shading(
     patches: SkinPatches,
     camera: Camera,
     weights: CoarseWeights,
+    seen: NormalsSeen | None = None,
 ) -> CoarseFit:
-    """Goes on from a fit to landmarks with the shading of the skin as well; `window` is the photo's `crop`.
+    """Goes on from a fit to landmarks with the shading of the skin as well, and with the normals that a network sees,
+    which stay as they are; `window` is the photo's `crop`.
 
-    Light and coefficients are solved for in turn. The landmarks keep their weight, so that what shading cannot tell,
-    such as where the eyes are, stays where it was.
+    Light and coefficients are solved for in turn, and which patches face the viewer is found anew each time. The
+    landmarks keep their weight, so that what skin cannot tell, such as where the eyes are, stays where it was.
     """
     px_per_mm = jnp.exp(fit.pose.log_scale)
     evidence = make_evidence(landmarks, window, crop, camera, model=model, px_per_mm=px_per_mm)
-
-    def residuals(x, held, weights):
-        return jnp.concatenate([face_residuals(x, held, evidence, patches, model=model, weights=weights), x.identity])
-
-    def turn(x, _):
-        held = hold(x, evidence, patches, model=model, weights=weights)
-        solution = levenberg_marquardt(residuals, x, (held, weights), num_steps=_SKIN_STEPS, bounds=box(x, model=model))
-        return solution.value, solution.finite
-
-    x, finite = jax.lax.scan(turn, FaceUnknowns(fit.pose, fit.identity, fit.expression), length=_SKIN_ROUNDS)
-    finite = fit.finite & jnp.all(finite)
-    return make_fit(x, evidence.targets, camera, model=model, weights=weights, finite=finite)
-
-
-def fit_normals(
-    fit: CoarseFit,
-    landmarks: Landmarks,
-    seen: NormalsSeen,
-    crop: Crop,
-    *,
-    model: MorphableModel,
-    patches: SkinPatches,
-    camera: Camera,
-    weights: CoarseWeights,
-) -> CoarseFit:
-    """Goes on from a fit to landmarks with the normals that a network sees on the photo's `crop`, which stay as they
-    are. Which patches face the viewer and where the landmarks sit is found anew each round."""
-    targets = make_targets(landmarks, model=model, px_per_mm=jnp.exp(fit.pose.log_scale))
-    pooled = pool(seen)
+    pooled = None if seen is None else pool(seen)
 
     def look(x):
         corners_mm = face_shape(x.identity, x.expression, model=model)[patches.triangles]
         corners_px = project(corners_mm.reshape(-1, 3), x.pose, camera=camera).reshape(-1, 3, 3)
         return triangle_normals(corners_px), jnp.mean(corners_px[..., :2], axis=1)
 
-    def residuals(x, handles, counts, weights):
-        terms = landmark_terms(x, handles, targets, camera, model=model, weights=weights)
+    def inclined(x, counts, weights):
+        if pooled is None:
+            return []
         normals, middles_px = look(x)
-        inclined = normal_residuals(
+        misses = normal_residuals(
             normals, at_places(pooled, middles_px, crop), counts, least=weights.normal_least,
             independent=weights.normal_independent, outlier=weights.normal_outlier,
         )  # fmt: skip
-        return jnp.concatenate([terms, inclined, x.identity])
+        return [misses]
+
+    def residuals(x, held, counts, weights):
+        terms = face_residuals(x, held, evidence, patches, model=model, weights=weights)
+        return jnp.concatenate([terms, *inclined(x, counts, weights), x.identity])
 
     def turn(x, _):
-        handles = handles_at(x, targets, camera, model=model, weights=weights)
-        args = (handles, facing_weights(look(x)[0], patches.area), weights)
-        solution = levenberg_marquardt(residuals, x, args, num_steps=_NORMAL_STEPS, bounds=box(x, model=model))
+        held = hold(x, evidence, patches, model=model, weights=weights)
+        args = (held, facing_weights(look(x)[0], patches.area), weights)
+        solution = levenberg_marquardt(residuals, x, args, num_steps=_SKIN_STEPS, bounds=box(x, model=model))
         return solution.value, solution.finite
 
-    x, finite = jax.lax.scan(turn, FaceUnknowns(fit.pose, fit.identity, fit.expression), length=_NORMAL_ROUNDS)
-    return make_fit(x, targets, camera, model=model, weights=weights, finite=fit.finite & jnp.all(finite))
+    x, finite = jax.lax.scan(turn, FaceUnknowns(fit.pose, fit.identity, fit.expression), length=_SKIN_ROUNDS)
+    finite = fit.finite & jnp.all(finite)
+    return make_fit(x, evidence.targets, camera, model=model, weights=weights, finite=finite)
 
 
 def initial_pose(landmarks: Landmarks, *, model: MorphableModel) -> Pose:

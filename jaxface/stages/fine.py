@@ -11,6 +11,7 @@ from jaxface.energies.scene import FineTerms, Phase, Scene, Unknown, with_value
 from jaxface.energies.slopes import slopes_asked
 from jaxface.geometry.normals import depth_normals
 from jaxface.imaging.filters import gaussian_blur
+from jaxface.numerics import smoothstep
 from jaxface.rendering.appearance import continue_albedo, fill_outside
 from jaxface.rendering.image_model import render
 from jaxface.rendering.lighting import sh_basis, shading
@@ -18,6 +19,7 @@ from jaxface.solvers.adam import cosine_rates, minimise_in_turn
 from jaxface.types import FineInputs, FineMaps, LearnedNormals
 
 _RIM = 0.006  # of the crop's side: softness of the mask's rim
+_SKIN = (0.5, 0.95)  # probability between which skin counts: a half-sure pixel belongs to what is in front
 
 
 def run(inputs: FineInputs, terms: FineTerms, *, normals: LearnedNormals | None = None) -> FineMaps:
@@ -40,7 +42,7 @@ def led_scene(inputs: FineInputs, normals: LearnedNormals) -> Scene:
     """
     height_px = fill_outside(inputs.height_px, inputs.covered)
     brow = inputs.covered * inputs.indicators[..., 1]
-    mask = normals.skin * jnp.maximum(inputs.prior, brow)
+    mask = smoothstep(normals.skin, between=_SKIN) * jnp.maximum(inputs.prior, brow)
     slopes = slopes_asked(normals, height_px, mask=mask)
     nothing, light = jnp.zeros_like(inputs.image), _even_light()
     return Scene(

@@ -143,7 +143,7 @@ def test_the_presets_few_steps_end_at_the_exact_solution(led):
         quadratic, best = exact(scene.slopes, phase.unknowns[0].weights, change_of(end))
         start = quadratic(np.zeros_like(best))
         assert 0.0 < quadratic(change_of(end)) - quadratic(best) < near * (start - quadratic(best))
-    assert np.sqrt(np.mean((best - shown(second)) ** 2)) < 0.1 * np.sqrt(np.mean(best**2))
+    assert np.sqrt(np.mean((best - shown(second)) ** 2)) < 0.08 * np.sqrt(np.mean(best**2))
 
 
 def turn(scene, bump, where) -> float:
@@ -151,14 +151,17 @@ def turn(scene, bump, where) -> float:
     return np.mean(np.hypot(*np.gradient(shown(scene) - bump))[where])
 
 
-def test_the_surface_follows_sure_slopes_and_no_unsure_noise(led):
+def test_the_surface_follows_sure_slopes_and_unsure_noise_half_as_far(led):
     bump, scene, first, second = led
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     inner = scipy.ndimage.binary_erosion(np.asarray(scene.mask) > 0.5, iterations=4)
     sure, unsure = inner & (x > 34), inner & (x < 28) & (y > 34)
     assert max(turn(end, bump, sure) for end in (first, second)) < 0.85 * turn(scene, bump, sure)
-    wild = np.mean(np.hypot(*np.asarray(scene.slopes.change))[unsure])
-    assert np.mean(np.hypot(*np.gradient(shown(second)))[unsure]) < 0.5 * wild
+    all_sure = jnp.where(scene.slopes.weight > 0.0, 1.0, 0.0)
+    believed = scene._replace(slopes=scene.slopes._replace(weight=all_sure))
+    believed = solve(solve(believed, PHASES[0]), PHASES[1])
+    wild = [np.mean(np.hypot(*np.gradient(shown(end)))[unsure]) for end in (second, believed)]
+    assert wild[0] < 0.6 * wild[1]
 
 
 def test_the_change_dies_away_off_the_skin_without_a_ridge():
@@ -170,8 +173,8 @@ def test_the_change_dies_away_off_the_skin_without_a_ridge():
     ended = shown(solve(solve(scene._replace(slopes=slopes.Slopes(tilt, weight)), PHASES[0]), PHASES[1]))
     along = np.gradient(ended)[1]
     inside = np.asarray(patch) > 0
-    assert np.mean(along[inside]) == pytest.approx(0.1, rel=0.1)
-    assert np.hypot(*np.gradient(ended))[~inside].max() < 0.3  # cut off there, it would be 1.5
+    assert 0.07 < np.mean(along[inside]) < 0.1  # the position holds what is as wide as a face
+    assert np.hypot(*np.gradient(ended))[~inside].max() < 0.6  # cut off there, it would be 1.5
     assert np.abs(ended[:, [0, -1]]).max() < 0.5 * np.abs(ended).max()
 
 

@@ -21,10 +21,14 @@ from jaxface.types import Crop
 SPREAD = 0.12  # radians, of errors that are alike within some pixels
 
 
+GREY = jnp.full((SIZE, SIZE, 3), 0.5)  # a photo without shading
+
+
 def go_on(landmark_fit, landmarks, seen, crop, model, patches):
-    return coarse.fit_normals(
-        landmark_fit, landmarks, seen, crop, model=model, patches=patches, camera=orthographic(), weights=presets.COARSE
-    )
+    return coarse.fit_skin(
+        landmark_fit, landmarks, GREY, crop, model=model, patches=patches, camera=orthographic(),
+        weights=presets.COARSE._replace(skin_independent=0.0), seen=seen,
+    )  # fmt: skip
 
 
 go_on_once = jax.jit(chex.assert_max_traces(go_on, n=1))

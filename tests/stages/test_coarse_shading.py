@@ -25,7 +25,7 @@ WHOLE = Crop(jnp.zeros(2), jnp.float32(1.0))
 
 
 def go_on(landmark_fit, landmarks, window, crop, model, patches):
-    return coarse.fit_shading(
+    return coarse.fit_skin(
         landmark_fit, landmarks, window, crop, model=model, patches=patches, camera=orthographic(),
         weights=presets.COARSE,
     )  # fmt: skip
