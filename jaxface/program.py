@@ -104,11 +104,11 @@ def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figur
 
 
 def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """The medium stage, led by what the network saw too, where it looked."""
+    """The medium stage, judged by what the network saw where it looked, else by the shading."""
     templates, fit = shared.templates, state.fit
     deformed = medium.run(
         fit, view.landmarks, model=templates.model, template=templates.medium, camera=view.camera,
-        weights=shared.preset.medium, seen=state.seen, crop=view.crop,
+        weights=shared.preset.medium,
     )  # fmt: skip
     figures = deformation_figures(deformed, fit.vertices_mm, triangles=templates.model.triangles)
     after = state._replace(shape_mm=deformed.vertices_mm)

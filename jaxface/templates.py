@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxface import presets
-from jaxface.energies import handles
 from jaxface.energies.skin import SkinPatches, skin_patches
 from jaxface.geometry.subdivision import Subdivision, loop_subdivision
-from jaxface.stages import detail
+from jaxface.stages import detail, medium
 from jaxface.types import Mesh, MorphableModel
 
 
@@ -18,7 +17,7 @@ class Templates(NamedTuple):
 
     model: MorphableModel
     patches: SkinPatches
-    medium: handles.MediumTemplate
+    medium: medium.MediumTemplate
     surface: Subdivision
     detail: detail.DetailTemplate
 
@@ -27,7 +26,7 @@ class Templates(NamedTuple):
 def prepare(model: MorphableModel) -> Templates:
     """Prepares a model (seconds; once a model and process)."""
     surface = loop_subdivision(model.triangles, num_vertices=model.mean_mm.shape[0], levels=1)
-    medium_template = handles.prepare(model, weights=presets.default().medium)
+    medium_template = medium.prepare(model, weights=presets.default().medium)
     return Templates(model, skin_patches(model), medium_template, surface, detail.prepare(model))
 
 

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxface.energies.normals import Slopes, slope_residuals
 from jaxface.energies.trust import LandmarkTrust
 from jaxface.geometry.laplace_coordinates import laplace_coordinates
-from jaxface.numerics import matmul, sum_squares
+from jaxface.numerics import sum_squares
 
 # Smooths the printed norms, in mm: far below any displacement of interest.
 SMOOTHING_MM = 1e-2
@@ -21,20 +20,12 @@ SMOOTHING_MM = 1e-2
 class DeformationWeights(NamedTuple):
     """w of Eq. 3 (`trust`, by region), and what is done about landmarks that cannot be trusted: `anchor` pulls handles
     towards where they are, `stiffness` divides all weights (1 in the paper), and a landmark that disagrees with the
-    others by `outlier_mm` is let go. Where a network sees normals, all of them together weigh `normals` (mm^2), with
-    errors in spreads of `normal_least` radians or more and let go from `normal_outlier` spreads; `hold` keeps handles
-    at their depth, and the weights of landmarks are divided by 1 + `lead`, less if skin is hidden.
-    """
+    others by `outlier_mm` is let go."""
 
     trust: LandmarkTrust
     anchor: Float[Array, ""] | float
     stiffness: Float[Array, ""] | float
     outlier_mm: Float[Array, ""] | float
-    normals: Float[Array, ""] | float
-    normal_least: Float[Array, ""] | float
-    normal_outlier: Float[Array, ""] | float
-    lead: Float[Array, ""] | float
-    hold: Float[Array, ""] | float
 
 
 class Deformable(NamedTuple):
@@ -58,20 +49,14 @@ def laplacian_energy(
     targets_mm: Float[Array, "handles 3"],
     weights: Float[Array, "handles"],
     deformable: Deformable,
-    slopes: Slopes | None = None,
 ) -> Float[Array, ""]:
     """Laplace deformation energy, Jin et al. (2021) Eq. 3.
 
     Departs from print: norms are squared, as the standard method has them. The printed ones have no gradient at the
-    start and a spiky optimum; `printed_laplacian_energy` has them. `slopes` (ours) draw visible triangles to normals,
-    by depth alone.
+    start and a spiky optimum; `printed_laplacian_energy` has them.
     """
     bending, pull = _residuals(vertices_mm, initial_mm, targets_mm, deformable)
-    energy = sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
-    if slopes is None:
-        return energy
-    depth_mm = matmul(pull, slopes.toward)
-    return energy + slopes.hold * sum_squares(depth_mm) + sum_squares(slope_residuals(vertices_mm, slopes))
+    return sum_squares(bending) + jnp.sum(weights[:, None] * pull * pull)
 
 
 def printed_laplacian_energy(

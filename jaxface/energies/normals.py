@@ -1,5 +1,5 @@
-"""How far a surface is inclined from what a network sees of skin (ours): residuals for the coefficients of Eq. 1, and a
-quadratic in heights beside Eq. 3 of Jin et al. (2021).
+"""How far a surface is inclined from what a network sees of skin (ours): residuals for the coefficients of Eq. 1 of
+Jin et al. (2021).
 
 Normals live in the image frame, of whatever camera: those of triangles whose corners are rows (x_px, y_px, height_px).
 """
@@ -7,10 +7,10 @@ Normals live in the image frame, of whatever camera: those of triangles whose co
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxface.imaging.filters import gaussian_blur, sample
-from jaxface.numerics import matmul, normalise, smoothstep
+from jaxface.numerics import normalise, smoothstep
 from jaxface.rendering.camera import crop_points
 from jaxface.types import Crop, LearnedNormals
 
@@ -122,37 +122,3 @@ def misfit_degrees(
     weights = facing_weights(normals, area) * there.skin / jnp.maximum(there.spread, 0.05) ** 2
     angles = jnp.arccos(jnp.clip(jnp.sum(normals * there.normals_image, axis=1), -1.0, 1.0))
     return jnp.degrees(jnp.sum(weights * angles) / jnp.maximum(jnp.sum(weights), 1e-6))
-
-
-class Slopes(NamedTuple):
-    """Wanted slopes of triangles as a quadratic in the depth of their corners along `toward` (object frame, unit
-    length): `rows` turn depths (mm) into residuals, less `targets`. `hold` keeps handles at their depth, beside their
-    weights in Eq. 3: what is as wide as the face is the coarse fit's to tell."""
-
-    triangles: Int[Array, "patches 3"]
-    rows: Float[Array, "patches 2 3"]
-    targets: Float[Array, "patches 2"]
-    toward: Float[Array, "3"]
-    hold: Float[Array, ""] | float
-
-
-def slope_rows(corners_px: Float[Array, "patches 3 3"], seen: Inclination) -> tuple[Array, Array]:
-    """`rows` (by height, px) and `targets` such that rows @ heights - targets is, to first order, by how many radians
-    triangles that stay where they are in the image miss the normals seen."""
-    (x1, y1), (x2, y2) = ((corners_px[:, k, :2] - corners_px[:, 0, :2]).T for k in (1, 2))
-    twice_area = x1 * y2 - x2 * y1
-    inverse = jnp.where(jnp.abs(twice_area) > 1e-6, 1.0 / jnp.where(twice_area == 0.0, 1.0, twice_area), 0.0)
-    by_second = inverse[:, None] * jnp.stack([y2, -x2], axis=1)
-    by_third = inverse[:, None] * jnp.stack([-y1, x1], axis=1)
-    gradient = jnp.stack([-by_second - by_third, by_second, by_third], axis=2)  # of the heights
-    tilt, cosine = seen.normals_image[:, :2], jnp.maximum(seen.normals_image[:, 2], _FACING[0])
-    turn = jnp.eye(2)[None] - tilt[:, :, None] * tilt[:, None, :] / (1.0 + cosine)[:, None, None]
-    turn = cosine[:, None, None] * turn  # slopes to radians
-    wanted = -tilt / cosine[:, None]
-    return jnp.einsum("pij,pjk->pik", turn, gradient), jnp.einsum("pij,pj->pi", turn, wanted)
-
-
-def slope_residuals(vertices_mm: Float[Array, "vertices 3"], slopes: Slopes) -> Float[Array, "patches 2"]:
-    """By how much triangles miss the slopes wanted."""
-    depths_mm = matmul(vertices_mm, slopes.toward)[slopes.triangles]
-    return jnp.sum(slopes.rows * depths_mm[:, None, :], axis=2) - slopes.targets

@@ -1,14 +1,12 @@
 """Medium stage, Jin et al. (2021) Sec. 3.3: landmarks pull the coarse shape by Laplace deformation (Eqs. 2, 3).
 
-`energies.handles` factorises Eq. 3 once for a template (host, float64). For the template's reference weights W0 let
+`prepare` factorises Eq. 3 once for a template (host, float64). For the template's reference weights W0 let
 B = L^T L + S^T W0 S, where S picks the M handles, and C = S B^-1 S^T = Q diag(c) Q^T. With K = B^-1 S^T Q diag(c)^-1/2
 and P = S K every optimum of Eq. 3, for any weights W, is v' = v + K y, and there Eq. 3 is a small quadratic:
 
   E(y) = y^T y - |P y|^2_W0 + |P y - r|^2_W,   half its Hessian  H = I + P^T (W - W0) P,   r = mu - S v.
 
-`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r. Normals that a network sees
-(ours) add |G K y - t|^2 for the camera's depth alone, and hold the handles there; handles between the landmarks and
-beyond the face, which have no weight in Eq. 3, let them act. The optimum is then that within the span of K.
+`run` lets Adam find the optimum of the full energy; `linear_response` solves H y = P^T W r.
 """
 
 from collections.abc import Callable
@@ -16,27 +14,33 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
-from jaxface.energies.handles import MediumTemplate
-from jaxface.energies.laplacian import DeformationWeights, handle_positions, laplacian_energy
-from jaxface.energies.normals import (
-    NormalsSeen,
-    Slopes,
-    at_places,
-    facing_weights,
-    pool,
-    slope_residuals,
-    slope_rows,
-    triangle_normals,
-)
-from jaxface.energies.trust import landmark_trust
+from jaxface.energies.laplacian import Deformable, DeformationWeights, handle_positions, laplacian_energy
+from jaxface.energies.trust import landmark_trust, region_trust
+from jaxface.geometry import topology as topologies
+from jaxface.geometry.laplace_coordinates import handle_matrix, handle_response
 from jaxface.geometry.normals import vertex_normals
+from jaxface.morphable.linear import has_landmark
 from jaxface.morphable.pose import rotation_matrix
 from jaxface.numerics import matmul, normalise, safe_norm
 from jaxface.rendering.camera import project, unproject
 from jaxface.solvers.adam import cosine_rates, minimise
-from jaxface.types import Camera, CoarseFit, Crop, Landmarks, MediumFit, MorphableModel
+from jaxface.types import Camera, CoarseFit, Landmarks, MediumFit, MorphableModel, Part
+
+
+class MediumTemplate(NamedTuple):
+    """What depends on topology and handles only. `basis` is K and `handle_basis` P of the module's head.
+
+    `landmark_ids` are the landmarks that the model has on its skin, one per handle.
+    """
+
+    deformable: Deformable
+    landmark_ids: Int[Array, "handles"]
+    reference_weights: Float[Array, "handles"]
+    basis: Float[Array, "vertices handles"]
+    handle_basis: Float[Array, "handles handles"]
 
 
 class Pull(NamedTuple):
@@ -52,6 +56,48 @@ SHORTEST = 0.1  # of the typical way: no unknown is held stiller than this
 ROBUST_ROUNDS = 3
 
 
+def prepare(model: MorphableModel, *, weights: DeformationWeights) -> MediumTemplate:
+    """Factorises the template (host, float64; once per model: keep the result).
+
+    `weights` are the reference only: `run` is exact for any others. Handles are landmarks on the skin; eyes, teeth and
+    whatever else is a piece of its own keep their shape and shift with the handles nearest to them.
+    """
+    triangles, num_vertices = np.asarray(model.triangles), model.mean_mm.shape[0]
+    barycentrics = np.asarray(model.landmark_barycentrics, np.float64)
+    parts = np.asarray(model.vertex_parts)
+    corners = triangles[np.asarray(model.landmark_triangles)]
+    ids = np.flatnonzero(has_landmark(model) & (parts[corners[:, 0]] == Part.SKIN))
+    corners, barycentrics = corners[ids], barycentrics[ids]
+    handles = handle_matrix(corners, barycentrics, num_vertices=num_vertices)
+    reference = region_trust(model.landmark_regions, trust=weights.trust)[ids] + weights.anchor
+    reference = reference / weights.stiffness
+    response = handle_response(
+        triangles, np.asarray(model.mean_mm, np.float64), pieces=_pieces(triangles, parts), handles=handles,
+        weights=np.asarray(reference, np.float64),
+    )  # fmt: skip
+    coupling = handles @ response
+    whitening = _inverse_root(coupling)
+    topology = topologies.mesh_topology(triangles, num_vertices=num_vertices)
+    return MediumTemplate(
+        deformable=Deformable(
+            neighbours=jnp.asarray(topology.neighbours),
+            valence=jnp.asarray(topology.valence),
+            handle_vertices=jnp.asarray(corners, jnp.int32),
+            handle_barycentrics=jnp.asarray(barycentrics, jnp.float32),
+        ),
+        landmark_ids=jnp.asarray(ids, jnp.int32),
+        reference_weights=jnp.asarray(reference, jnp.float32),
+        basis=jnp.asarray(response @ whitening, jnp.float32),
+        handle_basis=jnp.asarray(coupling @ whitening, jnp.float32),
+    )
+
+
+def _pieces(triangles: Int[np.ndarray, "faces 3"], parts: Int[np.ndarray, "vertices"]) -> Int[np.ndarray, "vertices"]:
+    """Labels of what moves together: connected pieces, but all teeth of a jaw, and a tongue or an eye, as one."""
+    pieces = topologies.components(triangles, num_vertices=len(parts))
+    return np.where((parts == Part.SKIN) | (parts == Part.INSIDE), pieces, len(parts) + parts)
+
+
 def run(
     coarse: CoarseFit,
     landmarks: Landmarks,
@@ -60,40 +106,30 @@ def run(
     template: MediumTemplate,
     camera: Camera,
     weights: DeformationWeights,
-    seen: NormalsSeen | None = None,
-    crop: Crop | None = None,
     energy: Callable[..., Float[Array, ""]] = laplacian_energy,
     rounds: int = 4,
     steps_per_round: int = 12,
 ) -> MediumFit:
-    """Deforms the coarse shape towards the landmarks (image pixels), and to the normals that a network sees on the
-    photo's `crop`, with preconditioned Adam.
+    """Deforms the coarse shape towards the landmarks (image pixels) with preconditioned Adam.
 
     `energy` may be `printed_laplacian_energy`; the preconditioner is made for the squared one.
     """
     initial_mm = coarse.vertices_mm
-    if seen is not None and crop is not None:
-        weights = led(weights, coarse, seen, crop, template=template, camera=camera)
     pull = landmark_pull(coarse, landmarks, model=model, template=template, camera=camera, weights=weights)
-    slopes, term = None, {}
-    if seen is not None and crop is not None:
-        slopes = normal_slopes(coarse, pull, seen, crop, template=template, camera=camera, weights=weights)
-        depth_factor, _ = _depth_problem(initial_mm, pull, slopes, template)
-        term = {"slopes": slopes}
     factor, _ = _reduced_problem(initial_mm, pull, template)
-    rotation = rotation_matrix(coarse.pose.rotation_vector)
 
     def deform(white):
         answer = jax.scipy.linalg.solve_triangular(factor.T, white, lower=False)
-        if slopes is not None:  # white are then the camera's axes
-            depth = jax.scipy.linalg.solve_triangular(depth_factor.T, white[:, 2], lower=False)
-            answer = matmul(answer.at[:, 2].set(depth), rotation)
         return initial_mm + matmul(template.basis, answer)
 
     def of_white(white):
-        shape_mm, deformable = deform(white), template.deformable
-        known = {"initial_mm": initial_mm, "targets_mm": pull.targets_mm, "weights": pull.weights} | term
-        return energy(shape_mm, deformable=deformable, **known)
+        return energy(
+            deform(white),
+            initial_mm=initial_mm,
+            targets_mm=pull.targets_mm,
+            weights=pull.weights,
+            deformable=template.deformable,
+        )
 
     start = jnp.zeros((template.basis.shape[1], 3), jnp.float32)
     white, energies, finite = _restarted_adam(of_white, start, rounds=rounds, num_steps=steps_per_round)
@@ -128,75 +164,12 @@ def _restarted_adam(
 
 
 def linear_response(
-    initial_mm: Float[Array, "vertices 3"], pull: Pull, *, template: MediumTemplate, slopes: Slopes | None = None
+    initial_mm: Float[Array, "vertices 3"], pull: Pull, *, template: MediumTemplate
 ) -> Float[Array, "vertices 3"]:
     """The exact optimum of the squared Eq. 3: a linear answer to the targets, for any weights."""
     factor, gradient = _reduced_problem(initial_mm, pull, template)
     answer = jax.scipy.linalg.cho_solve((factor, True), gradient)
-    if slopes is not None:  # depth answers to the normals, and nothing else does
-        depth_factor, depth_gradient = _depth_problem(initial_mm, pull, slopes, template)
-        depth = jax.scipy.linalg.cho_solve((depth_factor, True), depth_gradient)
-        answer = answer + (depth - matmul(answer, slopes.toward))[:, None] * slopes.toward[None]
     return initial_mm + matmul(template.basis, answer)
-
-
-def led(
-    weights: DeformationWeights,
-    coarse: CoarseFit,
-    seen: NormalsSeen,
-    crop: Crop,
-    *,
-    template: MediumTemplate,
-    camera: Camera,
-) -> DeformationWeights:
-    """The weights with landmarks that give way to normals, as far as the skin that faces the viewer is seen."""
-    corners_px = project(coarse.vertices_mm, coarse.pose, camera=camera)[template.patches.triangles]
-    counts = facing_weights(triangle_normals(corners_px), template.patches.area)
-    skin = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop).skin
-    share = jnp.sum(counts * skin) / jnp.maximum(jnp.sum(counts), 1e-6)
-    return weights._replace(stiffness=weights.stiffness * (1.0 + weights.lead * share))
-
-
-def normal_slopes(
-    coarse: CoarseFit,
-    pull: Pull,
-    seen: NormalsSeen,
-    crop: Crop,
-    *,
-    template: MediumTemplate,
-    camera: Camera,
-    weights: DeformationWeights,
-) -> Slopes:
-    """What the normals seen on the photo's `crop` ask of the skin's slopes.
-
-    Patches lie where the landmarks will have moved them in the image. Those that miss what is seen by more than
-    others, after all have had their say, are let go.
-    """
-    initial_mm, area, triangles = coarse.vertices_mm, template.patches.area, template.patches.triangles
-    toward = rotation_matrix(coarse.pose.rotation_vector)[2]
-    moved_mm = linear_response(initial_mm, pull, template=template) - initial_mm
-    moved_mm = moved_mm - matmul(moved_mm, toward)[:, None] * toward[None]
-    corners_px = project(initial_mm + moved_mm, coarse.pose, camera=camera)[triangles]
-    inclined = at_places(pool(seen), jnp.mean(corners_px[..., :2], axis=1), crop)
-    counts = facing_weights(triangle_normals(corners_px), area)
-    counts = weights.normals * counts * inclined.skin / jnp.maximum(jnp.sum(counts), 1e-6)
-    rows, targets = slope_rows(corners_px, inclined)
-    # Depths are the object's own, heights those above the image's plane through its origin: both lose nothing.
-    rows = jnp.exp(coarse.pose.log_scale) * rows
-    spread = jnp.maximum(inclined.spread, weights.normal_least)
-
-    def slopes_of(agreement):
-        root = jnp.sqrt(jnp.maximum(counts * agreement, 1e-20)) / spread
-        return Slopes(triangles, root[:, None, None] * rows, root[:, None] * targets, toward, weights.hold)
-
-    plain = Slopes(triangles, rows / spread[:, None, None], targets / spread[:, None], toward, weights.hold)
-
-    def reweigh(_, agreement):
-        found_mm = linear_response(initial_mm, pull, template=template, slopes=slopes_of(agreement))
-        errors = jnp.sum(slope_residuals(found_mm, plain) ** 2, axis=1)
-        return 1.0 / (1.0 + errors / weights.normal_outlier**2) ** 2
-
-    return slopes_of(jax.lax.fori_loop(0, ROBUST_ROUNDS, reweigh, jnp.ones_like(counts)))
 
 
 def landmark_pull(
@@ -214,20 +187,18 @@ def landmark_pull(
     of low confidence, on surface that turns away, and where a landmark disagrees with all others together.
     """
     ids = template.landmark_ids
-    rest = (0, template.handle_basis.shape[0] - ids.shape[0])  # handles without a landmark
-    confidence = jnp.pad(landmarks.confidence[ids], rest)
+    points, confidence = landmarks.points_px[ids], landmarks.confidence[ids]
     here_mm = handle_positions(coarse.vertices_mm, deformable=template.deformable)
     here = project(here_mm, coarse.pose, camera=camera)
-    points = jnp.where(confidence[:, None] > 0, jnp.pad(landmarks.points_px[ids], (rest, (0, 0))), here[:, :2])
+    points = jnp.where(confidence[:, None] > 0, points, here[:, :2])
     landmarks_mm = unproject(jnp.concatenate([points, here[:, 2:]], axis=1), coarse.pose, camera=camera)
     cosines = _facing(coarse, model, template)
-    regions = jnp.pad(model.landmark_regions[ids], rest)
-    trust = landmark_trust(confidence, cosines, regions=regions, trust=weights.trust) / weights.stiffness
-    anchor = jnp.pad(jnp.ones(ids.shape), rest) * weights.anchor / weights.stiffness
+    trust = landmark_trust(confidence, cosines, regions=model.landmark_regions[ids], trust=weights.trust)
+    trust = trust / weights.stiffness
 
     def pull_of(trust):
-        total = trust + anchor
-        targets_mm = here_mm + (trust / jnp.maximum(total, 1e-12))[:, None] * (landmarks_mm - here_mm)
+        total = trust + weights.anchor / weights.stiffness
+        targets_mm = here_mm + (trust / total)[:, None] * (landmarks_mm - here_mm)
         return Pull(targets_mm, total, trust)
 
     def reweigh(_, agreement):
@@ -269,32 +240,24 @@ def _reduced_problem(
     return jnp.linalg.cholesky(hessian), matmul(basis.T, pull.weights[:, None] * offset_mm)
 
 
-def _depth_problem(
-    initial_mm: Float[Array, "vertices 3"], pull: Pull, slopes: Slopes, template: MediumTemplate
-) -> tuple[Float[Array, "handles handles"], Float[Array, "handles"]]:
-    """The same for the displacement along `toward` where normals are seen."""
-    basis = template.handle_basis
-    offset_mm = pull.targets_mm - handle_positions(initial_mm, deformable=template.deformable)
-    hold = pull.weights + slopes.hold
-    change = (hold - template.reference_weights)[:, None] * basis
-    moves = jnp.sum(slopes.rows[..., None] * template.basis[slopes.triangles][:, None], axis=2)
-    moves = moves.reshape(-1, basis.shape[1])
-    hessian = jnp.eye(basis.shape[1], dtype=basis.dtype) + matmul(basis.T, change) + matmul(moves.T, moves)
-    gradient = matmul(basis.T, hold * matmul(offset_mm, slopes.toward))
-    return jnp.linalg.cholesky(hessian), gradient - matmul(moves.T, slope_residuals(initial_mm, slopes).reshape(-1))
-
-
 def _facing(coarse: CoarseFit, model: MorphableModel, template: MediumTemplate) -> Float[Array, "handles"]:
     """Cosine of the angle between the surface at each handle and the line of sight."""
-    normals = handle_positions(vertex_normals(coarse.vertices_mm, model.triangles), deformable=template.deformable)
-    return matmul(normalise(normals), rotation_matrix(coarse.pose.rotation_vector)[2])
+    normals = vertex_normals(coarse.vertices_mm, model.triangles)
+    at_handles = normalise(handle_positions(normals, deformable=template.deformable))
+    return matmul(at_handles, rotation_matrix(coarse.pose.rotation_vector)[2])
 
 
 def _residual_px(vertices_mm, coarse, landmarks, pull, template, camera) -> Float[Array, ""]:
     """Trust-weighted rms distance between handles and landmarks on the image."""
     handles = handle_positions(vertices_mm, deformable=template.deformable)
     seen = project(handles, coarse.pose, camera=camera)[:, :2]
-    ids = template.landmark_ids
-    trust = pull.trust[: ids.shape[0]]
-    apart = jnp.where((trust > 0)[:, None], seen[: ids.shape[0]] - landmarks.points_px[ids], 0.0)
-    return jnp.sqrt(jnp.sum(trust[:, None] * apart * apart) / jnp.maximum(jnp.sum(trust), 1e-9))
+    apart = jnp.where((pull.trust > 0)[:, None], seen - landmarks.points_px[template.landmark_ids], 0.0)
+    squares = jnp.sum(pull.trust[:, None] * apart * apart)
+    return jnp.sqrt(squares / jnp.maximum(jnp.sum(pull.trust), 1e-9))
+
+
+def _inverse_root(matrix: np.ndarray) -> np.ndarray:
+    """Q diag(c)^-1/2 of a symmetric matrix; directions without content (handles given twice) get 0."""
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    usable = values > 1e-9 * values[-1]
+    return vectors * np.where(usable, 1.0 / np.sqrt(np.where(usable, values, 1.0)), 0.0)

@@ -1,13 +1,11 @@
 """Eq. 3, squared and as printed: slow twins, gradients, behaviour at its start."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from dome import dome_model
-from oracles import check_gradient, slow_energy
+from oracles import slow_energy
 
 from jaxface.energies.laplacian import (
     SMOOTHING_MM,
@@ -16,7 +14,6 @@ from jaxface.energies.laplacian import (
     laplacian_energy,
     printed_laplacian_energy,
 )
-from jaxface.energies.normals import Slopes
 from jaxface.geometry.topology import mesh_topology
 
 MODEL = dome_model(rows=9, columns=7)
@@ -95,43 +92,3 @@ def test_a_landmark_of_weight_zero_does_not_pull():
     gradient = jax.grad(lambda v: evaluate(laplacian_energy, v))(MODEL.mean_mm)
     idle = np.setdiff1d(CORNERS[2], np.delete(CORNERS, 2, axis=0))
     assert len(idle) and jnp.all(gradient[idle] == 0.0)
-
-
-def seen_slopes():
-    """Three triangles that are to take other slopes, and handles that hold the depth more than Eq. 3 does."""
-    rng = np.random.default_rng(8)
-    toward = np.array([0.2, -0.3, 0.93]) / np.linalg.norm([0.2, -0.3, 0.93])
-    numbers = (rng.normal(size=(3, 2, 3)), rng.normal(size=(3, 2)), toward, 0.3)
-    return Slopes(jnp.asarray(TRIANGLES[[5, 40, 77]]), *(jnp.asarray(part, jnp.float32) for part in numbers))
-
-
-def evaluate_seen(vertices_mm):
-    return evaluate(functools.partial(laplacian_energy, slopes=seen_slopes()), vertices_mm)
-
-
-def test_slopes_match_the_twin_and_finite_differences():
-    triangles, rows, aims, toward, hold = (np.asarray(part, np.float64) for part in seen_slopes())
-
-    def slow(vertices_mm):
-        depth = vertices_mm @ toward
-        value = slow_energy(
-            vertices_mm,
-            MODEL.mean_mm,
-            TRIANGLES,
-            CORNERS,
-            BARYCENTRICS,
-            np.asarray(targets()),
-            WEIGHTS,
-            lambda x: x @ x,
-        )
-        for corner, row, aim in zip(triangles.astype(int), rows, aims, strict=True):
-            value += sum((sum(row[k, j] * depth[corner[j]] for j in range(3)) - aim[k]) ** 2 for k in range(2))
-        for corner, barycentric, target in zip(CORNERS, BARYCENTRICS, np.asarray(targets()), strict=True):
-            value += hold * ((barycentric @ vertices_mm[corner] - target) @ toward) ** 2
-        return value
-
-    moved = np.asarray(MOVED, np.float64)
-    np.testing.assert_allclose(evaluate_seen(MOVED), slow(moved), rtol=1e-4)
-    np.testing.assert_allclose(jax.vmap(evaluate_seen)(MOVED[None])[0], slow(moved), rtol=1e-4)
-    check_gradient(slow, moved, jax.grad(evaluate_seen)(MOVED), tolerance=1e-3)
-    assert jnp.all(jnp.isfinite(jax.grad(evaluate_seen)(MODEL.mean_mm)))

@@ -10,15 +10,12 @@ import scipy.ndimage
 from jaxface.energies.normals import (
     Inclination,
     NormalsSeen,
-    Slopes,
     across,
     at_places,
     learned_normals,
     normal_residuals,
     normals_seen,
     pool,
-    slope_residuals,
-    slope_rows,
     triangle_normals,
 )
 from jaxface.energies.skin import view_skin
@@ -102,41 +99,6 @@ def test_triangles_are_inclined_as_the_image_shows_them():
     corners_px = project(jnp.asarray(corners_mm.reshape(-1, 3)), pose, camera=orthographic()).reshape(-1, 3, 3)
     expected = view_skin(corners_mm, pose, camera=orthographic()).normals_image
     np.testing.assert_allclose(triangle_normals(corners_px), expected, atol=1e-4)
-
-
-def triangles(number=40):
-    """Corners of triangles that face the viewer, all sorts of shapes."""
-    corners = RNG.normal(0.0, 8.0, (200, 3, 3)) * [1.0, 1.0, 0.4]
-    (x1, y1), (x2, y2) = np.moveaxis(corners[:, 1:, :2] - corners[:, :1, :2], 1, 0).transpose(0, 2, 1)
-    return corners[x1 * y2 - x2 * y1 < -40.0][:number]
-
-
-def test_slopes_are_missed_by_angles():
-    """Triangles within two degrees of the normals seen miss them by these angles; slopes by the plane's equation."""
-    corners = triangles()
-    planes = np.array([np.linalg.solve(np.c_[c[:, :2], np.ones(3)], c[:, 2]) for c in corners])
-    normals = np.c_[-planes[:, :2], np.ones(len(corners))]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    kept = normals[:, 2] > 0.4
-    corners, normals = corners[kept], normals[kept]
-    aims = normals + 0.02 * RNG.normal(size=normals.shape)
-    aims /= np.linalg.norm(aims, axis=1, keepdims=True)
-    seen = Inclination(jnp.asarray(aims, jnp.float32), jnp.ones(len(aims)), jnp.ones(len(aims)))
-    rows, targets = slope_rows(jnp.asarray(corners, jnp.float32), seen)
-    missed = np.einsum("pij,pj->pi", rows, corners[:, :, 2]) - targets
-    angles = np.arccos(np.sum(normals * aims, axis=1).clip(-1.0, 1.0))
-    np.testing.assert_allclose(np.linalg.norm(missed, axis=1), angles, rtol=0.1, atol=2e-3)
-    corner_ids = jnp.arange(3 * len(corners)).reshape(-1, 3)
-    slopes = Slopes(corner_ids, rows, targets, jnp.array([0.0, 0.0, 1.0]), 0.0)
-    np.testing.assert_allclose(
-        slope_residuals(jnp.asarray(corners.reshape(-1, 3), jnp.float32), slopes), missed, atol=1e-4
-    )
-
-
-def test_flat_triangles_and_grazing_normals_stay_finite():
-    corners = jnp.zeros((2, 3, 3)).at[1, 1, 0].set(3.0)
-    seen = Inclination(jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), jnp.ones(2), jnp.ones(2))
-    assert all(np.all(np.isfinite(part)) for part in slope_rows(corners, seen))
 
 
 @pytest.mark.parametrize("skin", [0.0, 1.0])
