@@ -117,9 +117,17 @@ def shown_height(scene: Scene) -> Float[Array, "height width"]:
 
 
 def make_maps(scene: Scene, *, phase1_height_px: Float[Array, "height width"]) -> FineMaps:
-    """The scene as maps; `phase1_height_px` is the first phase's `shown_height`."""
+    """The scene as maps; `phase1_height_px` is the first phase's `shown_height`.
+
+    A photo cannot tell bright skin from bright light, and the mean texture that Eq. 5 starts from would lend its tone
+    to everybody. By convention the shading's mean over the skin is 1 in each channel, so that the albedo has the tone
+    which the photo shows; without a network the maps stay as the equations leave them.
+    """
     height_px = shown_height(scene)
     normals = depth_normals(height_px)
+    if scene.slopes is not None:
+        level = _level(shading(normals, scene.light), scene.mask)
+        scene = scene._replace(light=scene.light / level[None], albedo=scene.albedo * level[None, None])
     initial_shading = shading(depth_normals(scene.initial_height_px), scene.light)
     return FineMaps(
         medium_height_px=scene.initial_height_px,
@@ -134,6 +142,13 @@ def make_maps(scene: Scene, *, phase1_height_px: Float[Array, "height width"]) -
         light=scene.light,
         finite=scene.finite,
     )
+
+
+def _level(shade: Float[Array, "height width 3"], mask: Float[Array, "height width"]) -> Float[Array, "3"]:
+    """The mean shading of the skin in each channel; 1 where there is no skin or no light."""
+    total = jnp.sum(mask)
+    level = jnp.sum(mask[..., None] * shade, axis=(0, 1)) / jnp.maximum(total, 1e-6)
+    return jnp.where((total > 1e-3) & (level > 1e-3), level, 1.0)
 
 
 def plain_scene(scene: Scene) -> Scene:

@@ -60,8 +60,22 @@ def test_the_normals_come_nearer_to_the_truth(sphere, maps):
 def test_light_and_colours_are_those_of_the_moved_surface(sphere, maps):
     np.testing.assert_allclose(maps.shading, shading(maps.normals_image, maps.light), atol=1e-4)
     skin = np.asarray(maps.confidence) > 0.5
-    assert rms((maps.shading - sphere.shading)[skin]) < 0.08
-    assert np.abs(np.mean((maps.albedo - sphere.albedo)[skin], axis=0)).max() < 0.03
+    np.testing.assert_allclose(np.average(maps.shading, axis=(0, 1), weights=maps.confidence), 1.0, atol=1e-3)
+    level = np.mean(sphere.shading[skin], axis=0)[None, None]
+    assert rms((level * maps.shading - sphere.shading)[skin]) < 0.08
+    assert np.abs(np.mean((maps.albedo / level - sphere.albedo)[skin], axis=0)).max() < 0.03
+
+
+def test_the_albedo_keeps_the_tone_that_the_photo_shows(sphere, maps):
+    """Skin of less and redder colour under the same light, before the same mean texture."""
+    tone = np.array([0.5, 0.35, 0.25], np.float32)
+    inputs = make_inputs(sphere)
+    photo = np.asarray(inputs.image) * tone
+    darker = run(inputs._replace(image=photo), TERMS, normals=told_truly(sphere))
+    skin = np.asarray(maps.confidence) > 0.5
+    found, photo = (np.mean(values[skin], axis=0) for values in (darker.albedo, photo))
+    np.testing.assert_allclose(found, photo, rtol=0.05)
+    np.testing.assert_allclose(found / np.mean(maps.albedo[skin], axis=0), tone, rtol=0.05)
 
 
 def test_two_frames_at_once_are_two_frames(sphere, maps):
