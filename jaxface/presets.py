@@ -65,7 +65,7 @@ COARSE = CoarseWeights(
     skin_independent=400.0,  # texture is correlated too: all the skin counts as that many patches
     skin_outlier=3.0,  # Geman-McClure scale of the skin, in spreads
     normal_least=0.12,  # radians: no network is surer of what a model can be like
-    normal_independent=50.0,  # more makes ray-traced heads' normals better, but their depth worse
+    normal_independent=50.0,  # 200 made ray-traced heads' normals better by 0.2 degrees, their shape worse by 10 %
     normal_outlier=4.0,  # Geman-McClure scale of the normals, in spreads
 )  # fmt: skip
 
@@ -147,9 +147,9 @@ def default(*, size: int = 512) -> Preset:
 def _led(fine: FineTerms, *, scale: float) -> FineTerms:
     """The same where a network's normals lead the surface: its shape first, then its detail.
 
-    Small errors of slope add up to large ones of height: the weight of the position holds what is wider than a third of
-    the face, which the fit knows better. With a hundredth of it normals in the image were nearer to the true ones by
-    0.3 degrees on 12 ray-traced pictures, but the mesh farther from them in millimetres by 3 %.
+    Small errors of slope add up to large ones of height: the weight of the position holds what is as wide as the face,
+    which the fit knows better. On 22 ray-traced heads that the network had not seen the normals ended at 11.8 degrees
+    and the shape at 2.90 mm; with a hundredth of this weight at 11.6 and 3.02, with ten times as much at 12.1 and 2.89.
     """
 
     def phase(*, smoothness: float, num_steps: int) -> Phase:

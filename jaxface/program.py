@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxface.energies.normals import learned_normals, normals_seen
+from jaxface.energies.normals import NormalsSeen, learned_normals, normals_seen
 from jaxface.energies.scene import FineTerms, with_value
 from jaxface.mapping import FrameMap, frame_map
 from jaxface.morphable.linear import face_shape
@@ -22,7 +22,7 @@ from jaxface.rendering.camera import cropped, face_crop, face_extent
 from jaxface.rendering.clay import relight
 from jaxface.stages import coarse, detail, fine, medium, regress
 from jaxface.state import Shared, State, View, as_floats, observed, shading_residuals
-from jaxface.types import Crop, DetailMesh, FineMaps, LearnedNormals, Pose, TextureMaps
+from jaxface.types import CoarseFit, Crop, DetailMesh, FineMaps, LearnedNormals, Pose, TextureMaps
 from jaxface.verdicts import Figures, Verdict, deformation_figures, face_figures, holds, judge, phase_figures
 
 
@@ -74,33 +74,36 @@ def _fit(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
 
 def _fit_shading(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
     """The coarse fit gone on with the skin's shading."""
-    templates, before = shared.templates, state.fit
-    fit = coarse.fit_skin(
-        before, view.landmarks, as_floats(view.window), view.crop, model=templates.model, patches=templates.patches,
-        camera=view.camera, weights=shared.preset.coarse,
-    )  # fmt: skip
+    before = state.fit
+    fit, figures = _fit_skin(before, view, shared)
     residuals = shading_residuals([(each.vertices_mm, each.pose) for each in (before, fit)], view, shared)
-    state = state._replace(shading_residuals=residuals)
-    _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
-    figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
-    return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures | _compared(residuals)
+    state = state._replace(fit=fit, shape_mm=fit.vertices_mm, shading_residuals=residuals)
+    return state, figures | _compared(residuals)
 
 
 def _fit_normals(state: State, view: View, shared: Shared) -> tuple[State, Figures]:
-    """The coarse fit gone on with the normals that the network sees."""
-    templates, before = shared.templates, state.fit
+    """The coarse fit gone on with the normals that the network sees, beside the shading."""
+    before = state.fit
     inputs, height_px, said = look(before.vertices_mm, before.pose, view, shared)
     seen = normals_seen(said, height_px)
-    fit = coarse.fit_skin(
-        before, view.landmarks, view.window, view.crop, model=templates.model, patches=templates.patches,
-        camera=view.camera, weights=shared.preset.coarse, seen=seen,
-    )  # fmt: skip
-    state = state._replace(seen=seen)
-    _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
-    figures = face_figures(fit, face_px=face_px) | {"residual_before_px": before.residual_px, "face_px": face_px}
+    fit, figures = _fit_skin(before, view, shared, seen=seen)
     figures |= {"skin_share": jnp.mean(inputs.covered * said.skin)}
     figures |= inclined(before.vertices_mm, fit.vertices_mm, (before.pose, fit.pose), seen, view, shared)
-    return state._replace(fit=fit, shape_mm=fit.vertices_mm), figures
+    return state._replace(fit=fit, shape_mm=fit.vertices_mm, seen=seen), figures
+
+
+def _fit_skin(
+    before: CoarseFit, view: View, shared: Shared, *, seen: NormalsSeen | None = None
+) -> tuple[CoarseFit, Figures]:
+    """A fit gone on with the skin, and its figures beside those of the fit before."""
+    templates = shared.templates
+    fit = coarse.fit_skin(
+        before, view.landmarks, as_floats(view.window), view.crop, model=templates.model, patches=templates.patches,
+        camera=view.camera, weights=shared.preset.coarse, seen=seen,
+    )  # fmt: skip
+    _, face_px = face_extent(before.vertices_mm, before.pose, view.camera, model=templates.model)
+    figures = face_figures(fit, face_px=face_px)
+    return fit, figures | {"residual_before_px": before.residual_px, "face_px": face_px}
 
 
 def _deform(state: State, view: View, shared: Shared) -> tuple[State, Figures]:

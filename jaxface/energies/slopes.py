@@ -53,8 +53,8 @@ def slopes_asked(
 def slope_energy(change_px: Float[Array, "height width"], asked: Slopes, *, weights: SlopeWeights) -> Float[Array, ""]:
     """|w (t - grad d)|^2 over the slopes t asked for, beside l1 |q|^2, l2 |laplace q|^2 and l3 |grad q|^2 (ours).
 
-    The height is d = d0 + q. Off the skin nothing is asked for: there the change dies away smoothly, over a length that
-    the three terms on q have between them, so that neither a ridge stands at the skin's rim nor is any skin lost to it.
+    The height is d = d0 + q. Off the skin nothing is asked for: there the change dies away over the root of l3 / l1, in
+    pixels, so that no step stands at the skin's rim and no skin is lost to one.
     Residuals are robust (Geman and McClure 1985), for slopes across a silhouette are no surface's.
     """
     scale = (weights.outlier * SURE) ** 2

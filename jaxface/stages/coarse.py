@@ -95,23 +95,21 @@ def fit_skin(
         corners_px = project(corners_mm.reshape(-1, 3), x.pose, camera=camera).reshape(-1, 3, 3)
         return triangle_normals(corners_px), jnp.mean(corners_px[..., :2], axis=1)
 
-    def inclined(x, counts, weights):
-        if pooled is None:
-            return []
+    def misses(x, pooled, facing, weights):
         normals, middles_px = look(x)
-        misses = normal_residuals(
-            normals, at_places(pooled, middles_px, crop), counts, least=weights.normal_least,
+        return normal_residuals(
+            normals, at_places(pooled, middles_px, crop), facing, least=weights.normal_least,
             independent=weights.normal_independent, outlier=weights.normal_outlier,
         )  # fmt: skip
-        return [misses]
 
-    def residuals(x, held, counts, weights):
-        terms = face_residuals(x, held, evidence, patches, model=model, weights=weights)
-        return jnp.concatenate([terms, *inclined(x, counts, weights), x.identity])
+    def residuals(x, held, facing, weights):
+        terms = [face_residuals(x, held, evidence, patches, model=model, weights=weights), x.identity]
+        return jnp.concatenate(terms if pooled is None else [*terms, misses(x, pooled, facing, weights)])
 
     def turn(x, _):
         held = hold(x, evidence, patches, model=model, weights=weights)
-        args = (held, facing_weights(look(x)[0], patches.area), weights)
+        facing = None if pooled is None else facing_weights(look(x)[0], patches.area)
+        args = (held, facing, weights)
         solution = levenberg_marquardt(residuals, x, args, num_steps=_SKIN_STEPS, bounds=box(x, model=model))
         return solution.value, solution.finite
 

@@ -19,23 +19,23 @@ from jaxface.synthetic import FaceSettings, synthetic_face
 from jaxface.types import Crop
 
 SPREAD = 0.12  # radians, of errors that are alike within some pixels
+GREY = jnp.full((SIZE, SIZE, 3), 0.5, jnp.float32)  # a photo without shading
+NORMALS_ALONE = presets.COARSE._replace(skin_independent=0.0)
 
 
-GREY = jnp.full((SIZE, SIZE, 3), 0.5)  # a photo without shading
-
-
-def go_on(landmark_fit, landmarks, seen, crop, model, patches):
+def go_on(landmark_fit, landmarks, window, seen, crop, weights, model, patches):
     return coarse.fit_skin(
-        landmark_fit, landmarks, GREY, crop, model=model, patches=patches, camera=orthographic(),
-        weights=presets.COARSE._replace(skin_independent=0.0), seen=seen,
+        landmark_fit, landmarks, window, crop, model=model, patches=patches, camera=orthographic(), weights=weights,
+        seen=seen,
     )  # fmt: skip
 
 
 go_on_once = jax.jit(chex.assert_max_traces(go_on, n=1))
 
 
-def refine(landmark_fit, landmarks, seen, crop=WHOLE):
-    return go_on_once(landmark_fit, landmarks, seen, crop, MODEL, PATCHES)
+def refine(landmark_fit, landmarks, seen, *, window=GREY, crop=WHOLE, weights=NORMALS_ALONE):
+    weights = jax.tree.map(jnp.float32, weights)
+    return go_on_once(landmark_fit, landmarks, window, seen, crop, weights, MODEL, PATCHES)
 
 
 def seen_normals(face, seed):
@@ -50,7 +50,7 @@ def seen_normals(face, seed):
 
 @pytest.fixture(scope="module")
 def scenes():
-    """Face, pulled landmarks, what is seen, the landmark fit, and the fit gone on with."""
+    """Photo, face, pulled landmarks, what is seen, the landmark fit, and the fit gone on with normals alone."""
     found, settings = [], FaceSettings(off_basis_mm=0.3, detail_mm=0.2)
     for seed, yaw in [(0, 0.0), (1, 0.2), (2, -0.4)]:
         face = synthetic_face(jax.random.key(seed), model=MODEL, size=SIZE, yaw=yaw, levels=1, settings=settings)
@@ -59,12 +59,12 @@ def scenes():
         points = project(pulled_mm, face.pose, camera=orthographic())
         landmarks = face.landmarks._replace(points_px=points[:, :2], confidence=jnp.ones(478))
         before, seen = first_fit(landmarks), seen_normals(face, seed)
-        found.append((true_mm, landmarks, seen, before, refine(before, landmarks, seen)))
+        found.append((face.image, true_mm, landmarks, seen, before, refine(before, landmarks, seen)))
     return found
 
 
 def test_normals_bring_a_shrunken_face_nearer_to_the_truth(scenes):
-    before, after = np.array([[error_mm(fit, true) for fit in fits] for true, _, _, *fits in scenes]).T
+    before, after = np.array([[error_mm(fit, true) for fit in fits] for _, true, _, _, *fits in scenes]).T
     print("shape error, mm:", before.round(2), after.round(2))
     assert after.mean() < 0.9 * before.mean() and np.all(after < 1.1 * before)
     for *_, first, fit in scenes:
@@ -73,8 +73,17 @@ def test_normals_bring_a_shrunken_face_nearer_to_the_truth(scenes):
         assert fit.residual_px < 2.0 * first.residual_px + 0.5
 
 
+def test_shading_beside_the_normals_brings_it_nearer_still(scenes):
+    alone, both = [], []
+    for image, true_mm, landmarks, seen, before, fit in scenes:
+        alone.append(error_mm(fit, true_mm))
+        both.append(error_mm(refine(before, landmarks, seen, window=image, weights=presets.COARSE), true_mm))
+    print("shape error, mm:", np.round(alone, 2), np.round(both, 2))
+    assert np.mean(both) < np.mean(alone)
+
+
 def test_without_skin_the_fit_is_the_landmarks_own(scenes):
-    _, landmarks, seen, before, _ = scenes[1]
+    *_, landmarks, seen, before, _ = scenes[1]
     nothing = NormalsSeen(jnp.nan * seen.normals_image, jnp.nan * seen.spread, 0.0 * seen.skin)
     after = refine(before, landmarks, nothing)
     assert after.finite
@@ -84,19 +93,21 @@ def test_without_skin_the_fit_is_the_landmarks_own(scenes):
 
 def test_a_crop_is_only_another_place_of_the_pixels(scenes):
     """The same pixels as a window into a larger photo at twice the scale."""
-    _, landmarks, seen, _, expected = scenes[1]
+    *_, landmarks, seen, _, expected = scenes[1]
     offset = jnp.array([40.0, -25.0])
     larger = landmarks._replace(points_px=2.0 * landmarks.points_px + offset[None])
-    after = refine(first_fit(larger), larger, seen, Crop(offset, jnp.float32(0.5)))
+    after = refine(first_fit(larger), larger, seen, crop=Crop(offset, jnp.float32(0.5)))
     assert shape_error_mm(after.vertices_mm, expected.vertices_mm) < 0.1
     np.testing.assert_allclose(after.pose.log_scale, expected.pose.log_scale + np.log(2.0), atol=5e-3)
 
 
 @pytest.mark.slow  # compiles the fit once more
 def test_vmap_is_a_loop(scenes):
-    chosen = [(before, landmarks, seen) for _, landmarks, seen, before, _ in scenes[:2]]
+    chosen = [(before, landmarks, GREY, seen) for *_, landmarks, seen, before, _ in scenes[:2]]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *chosen)
-    together = jax.jit(jax.vmap(go_on, in_axes=(0, 0, 0, None, None, None)))(*batch, WHOLE, MODEL, PATCHES)
+    together = jax.jit(jax.vmap(go_on, in_axes=(0, 0, 0, 0, None, None, None, None)))(
+        *batch, WHOLE, NORMALS_ALONE, MODEL, PATCHES
+    )  # fmt: skip
     for index, (*_, alone) in enumerate(scenes[:2]):
         np.testing.assert_allclose(together.vertices_mm[index], alone.vertices_mm, atol=0.1)
         np.testing.assert_allclose(together.residual_px[index], alone.residual_px, rtol=2e-2)

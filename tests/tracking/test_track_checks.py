@@ -119,7 +119,7 @@ def test_what_the_parser_sees_in_front_of_the_face_gets_no_detail(networked):
     left, right = mesh.base_mm[0, :, 0] < -30.0, mesh.base_mm[0, :, 0] > 30.0
     assert scene.mask[0, :, : SIZE // 2 - 2].max() < 1e-3 and scene.mask[0, :, SIZE // 2 :].mean() > 0.1
     shifts = np.abs(np.asarray(mesh.displacement_mm[0]))  # what the right half asks for dies away on the left
-    assert shifts[right].max() > 0.02 and shifts[left].mean() < 0.5 * shifts[right].mean()
+    assert shifts[right].max() > 0.02 and shifts[left].mean() < 0.05 * shifts[right].mean()
     with np.load(networked.folder / WORK / "refine" / "carried.npz", allow_pickle=False) as stored:
         sums = unpack(dict(stored), "carried", kind=second_pass.Carried).sums
     assert not sums.trust[left].any() and sums.trust[right].max() > 0.3
